@@ -1,0 +1,80 @@
+"""Checkpoints of a run, by orbax: written beside and renamed, in the background, checked when read."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from ssl_audio.config import Experiment, digest
+
+
+@jax.jit
+def checksum(tree: Any) -> jax.Array:
+    """One number over all bits of all arrays, the same however they are sharded: tells a damaged file."""
+    words = [jax.lax.bitcast_convert_type(x, jnp.uint32) for x in jax.tree.leaves(tree)]
+    # weighted by place, so that swapped values show; integers wrap, so the order of adding doesn't matter
+    sums = [jnp.sum(w.ravel() * (2 * jnp.arange(w.size, dtype=jnp.uint32) + 1), dtype=jnp.uint32) for w in words]
+    return functools.reduce(lambda a, s: a * jnp.uint32(31) + s, sums, jnp.uint32(1))
+
+
+class Checkpoints:
+    """The checkpoints of one run's folder. Use as a context: leaving it waits for the last write."""
+
+    def __init__(self, run: Path | str, experiment: Experiment):
+        self.folder = (Path(run) / "checkpoints").absolute()
+        self.about = {"frontend": experiment.frontend.hash, "experiment": digest(experiment)}
+        options = ocp.CheckpointManagerOptions(max_to_keep=experiment.keep)
+        self.manager = ocp.CheckpointManager(self.folder, options=options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.manager.close()
+
+    def save(self, step: int, state: Any) -> None:
+        """Save in the background; `state` may be donated as soon as this returns."""
+        tree = {"state": state, "checksum": checksum(state)}
+        args = ocp.args.Composite(arrays=ocp.args.StandardSave(tree), about=ocp.args.JsonSave(self.about))
+        self.manager.save(step, args=args, force=True)
+
+    def steps(self) -> list[int]:
+        """Steps that have a finished checkpoint, oldest first."""
+        return sorted(self.manager.all_steps())
+
+    def restore(self, like: Any, warn=print) -> tuple[int, Any] | None:
+        """The newest checkpoint that is whole, as (step, state shaped and placed as `like`); None if there is none.
+
+        A damaged one is named through `warn` and the one before it used; if all are damaged that is an error, since
+        to begin anew in silence would overwrite what may still be mended. So is another frontend.
+        """
+        target = {"state": like, "checksum": jax.ShapeDtypeStruct((), jnp.uint32)}
+        target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None)), target)
+        steps = self.steps()
+        for step in reversed(steps):
+            try:
+                args = ocp.args.Composite(arrays=ocp.args.StandardRestore(target), about=ocp.args.JsonRestore())
+                kept = self.manager.restore(step, args=args)
+                whole = int(checksum(kept["arrays"]["state"])) == int(kept["arrays"]["checksum"])
+                reason = "" if whole else "its arrays do not match their checksum"
+            except Exception as error:  # whatever orbax says of a broken file, the answer is the same
+                whole, reason = False, " ".join(str(error).split())[:200]
+            if whole:
+                if kept["about"]["frontend"] != self.about["frontend"]:
+                    raise ValueError(
+                        f"{self.folder / str(step)}: trained with another frontend ({kept['about']['frontend']}) than this "
+                        f"experiment's ({self.about['frontend']}); use the run's own experiment.json, or another run folder"
+                    )
+                return step, kept["arrays"]["state"]
+            warn(f"checkpoint {self.folder / str(step)} is damaged ({reason}); trying the one before it")
+        if steps:
+            raise ValueError(f"{self.folder}: all checkpoints are damaged; remove the folder to begin anew")
+        return None
+
+
+def name(step: int, state: Any) -> str:
+    """What names a checkpoint in records and caches: its step and the checksum of its arrays."""
+    return f"{step}-{int(checksum(state)):08x}"

@@ -1,0 +1,220 @@
+"""The command line: `ssl-audio <verb>`. Each verb is a function here; what it does is in the package."""
+
+import os
+import sys
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run `ssl-audio ARGS`; without arguments print the verbs."""
+    if args is None:
+        huge_pages()
+        args = sys.argv[1:]
+    if not args or args[0] in ("-h", "--help"):
+        print(usage())
+        return
+    if args[0] == "--version":
+        from ssl_audio import __version__
+
+        print(f"ssl-audio {__version__}")
+        return
+    verb = VERBS.get(args[0])
+    if verb is None:
+        sys.exit(f"ssl-audio: no verb {args[0]!r}\n\n{usage()}")
+    from ssl_audio.train import Diverged
+
+    compilation_cache()
+    try:
+        verb(args[1:])
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on from the last checkpoint")
+    except (ValueError, OSError, Diverged) as error:
+        if os.environ.get("SSL_AUDIO_DEBUG"):
+            raise
+        sys.exit(f"ssl-audio {args[0]}: {error}")
+
+
+def huge_pages() -> None:
+    """Start anew with glibc asking for 2 MiB pages, unless the user set its tunables.
+
+    XLA's buffers on a CPU come fresh from the kernel at each step; in 4 KiB pages the page faults cost more than the
+    arithmetic (a 100 MB elementwise product took 3.5 times as long).
+    """
+    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ and not os.environ.get("SSL_AUDIO_DEBUG"):
+        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def compilation_cache() -> None:
+    """Keep compiled programs in the user's cache, so that the second run starts at once."""
+    import jax
+
+    from ssl_audio.datasets.fetch import cache
+
+    jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache() / "jax")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def parse(function, args: list[str], verb: str):
+    """Call a function with command-line arguments; its docstring and annotations are the help."""
+    import tyro
+
+    return tyro.cli(function, args=args, prog=f"ssl-audio {verb}")
+
+
+# ---- verbs ------------------------------------------------------------------------------------------------------
+
+
+def quickstart(args: list[str]) -> None:
+    """Pretrain, judge and plot on the embedded recordings, in minutes."""
+    from ssl_audio import quickstart
+
+    parse(quickstart.run, args, "quickstart")
+
+
+def store(args: list[str]) -> None:
+    """Decode a folder, a CSV or a known data set once, into a store."""
+    from pathlib import Path
+    from typing import Annotated
+
+    import tyro
+
+    from ssl_audio.audio.build import build
+    from ssl_audio.audio.scan import scan
+
+    def run(
+        source: Annotated[str, tyro.conf.Positional],
+        /,
+        out: Path,
+        rate: int = 16_000,
+        workers: int | None = None,
+    ) -> None:
+        """Decode sound files once into a store of int16 shards; run again, it adds what is new.
+
+        Args:
+            source: a folder (labels from sub-folders), a CSV (columns path, start, duration in seconds, label, fold, group,
+                licence; further columns are labels too), or gm_instruments, fsdd, esc50.
+            out: the store's folder.
+            rate: samples a second of the store, Hz.
+            workers: processes that decode; default: one a core.
+        """
+        known = corpora()
+        clips = known[source].clips() if source in known and not Path(source).exists() else scan(source)
+        print(build(clips, out, rate=rate, workers=workers, title=Path(source).name))
+
+    parse(run, args, "store")
+
+
+def train(args: list[str]) -> None:
+    """Pretrain the experiment of a Python file; the same command resumes it."""
+    import dataclasses
+    from pathlib import Path
+    from typing import Annotated, Literal
+
+    import tyro
+
+    from ssl_audio import pretrain
+    from ssl_audio.config import Experiment, load, tiny
+
+    if not args or args[0].startswith("-"):
+        sys.exit("usage: ssl-audio train EXPERIMENT.py [--data.store STORE] [options]; EXPERIMENT.py --help lists all options")
+    experiment, _ = load(args[0])
+
+    @dataclasses.dataclass
+    class Options:
+        experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+        run: Path | None = None
+        """The run's folder; default runs/<name>."""
+        track: Literal["none", "wandb"] = "none"
+        """Also log to Weights & Biases (offline unless logged in)."""
+        tiny: bool = False
+        """Shrink model, batch and steps to see in seconds that all works."""
+
+    options = tyro.cli(Options, args=args[1:], default=Options(experiment), prog=f"ssl-audio train {args[0]}")
+    experiment = tiny(options.experiment) if options.tiny else options.experiment
+    run = options.run or Path("runs") / experiment.name
+    pretrain.run(experiment, run, source=Path(args[0]), wandb=options.track == "wandb")
+    print(f"done: {run}; next: ssl-audio evaluate {run} --tasks ...  or  ssl-audio embed {run} --store STORE")
+
+
+def embed(args: list[str]) -> None:
+    """Embeddings of a store by a run, as an .npz with names and labels."""
+    from pathlib import Path
+    from typing import Annotated
+
+    import numpy as np
+    import tyro
+
+    def go(run: Annotated[Path, tyro.conf.Positional], /, store: Path, out: Path | None = None) -> None:
+        """Embed every clip of a store by a run's newest checkpoint.
+
+        Args:
+            run: folder of the run.
+            store: folder of the store, at the rate that the run was trained at.
+            out: .npz to write (x [n d] float32, name, and each label column); default <store's name>.npz in the run.
+        """
+        from ssl_audio.audio.store import Store
+        from ssl_audio.embed import embed, write
+
+        sounds = Store(store)
+        x, name = embed(run, sounds)
+        labels = {f"label_{column}": sounds.values(column) for column in sounds.columns}
+        path = out or run / f"{store.name}.npz"
+        write(path, x=x, name=np.array([sounds.name(i) for i in range(len(sounds))]), **labels)
+        print(f"{path}: {x.shape[0]} clips x {x.shape[1]} numbers, by checkpoint {name}")
+
+    parse(go, args, "embed")
+
+
+def evaluate(args: list[str]) -> None:
+    """Judge a run on tasks, beside its floors; records go to results/."""
+    from pathlib import Path
+    from typing import Annotated
+
+    import tyro
+
+    def go(run: Annotated[Path, tyro.conf.Positional], /, tasks: tuple[str, ...], results: Path = Path("results")) -> None:
+        """Linear probe, kNN and k-means of a run, of its random twin, log-mel statistics and the majority class.
+
+        Args:
+            run: folder of the run.
+            tasks: any of gm/family gm/octave fsdd/digit fsdd/digit-loso fsdd/speaker esc50.
+            results: folder whose <experiment>.json gets the records.
+        """
+        from ssl_audio import pretrain
+
+        pretrain.evaluate(run, tasks, results, corpora())
+
+    parse(go, args, "evaluate")
+
+
+def report(args: list[str]) -> None:
+    """Tables of results/ anew: results/README.md and the README's block."""
+    from pathlib import Path
+
+    from ssl_audio.report import refresh
+
+    def go(root: Path = Path(".")) -> None:
+        """Write results/README.md and the results block of README.md from results/*.json.
+
+        Args:
+            root: folder that holds README.md and results/.
+        """
+        refresh(root)
+
+    parse(go, args, "report")
+
+
+def corpora() -> dict:
+    """Data sets by the name that people type."""
+    from ssl_audio.datasets import esc50, fsdd, gm_instruments
+
+    return {module.NAME: module for module in (gm_instruments, fsdd, esc50)}
+
+
+VERBS = {f.__name__: f for f in (quickstart, store, train, embed, evaluate, report)}
+
+
+def usage() -> str:
+    """The verbs, a line each."""
+    lines = [f"  {name:<11} {f.__doc__}" for name, f in VERBS.items()]
+    return "usage: ssl-audio VERB ...  (ssl-audio VERB --help for its options)\n\n" + "\n".join(lines)

@@ -1,0 +1,24 @@
+"""Judging embeddings, anybody's: arrays in, metrics with intervals out. numpy, scipy and scikit-learn only.
+
+Each evaluator is a module with `probe(x, y, folds, groups, *, test=None, seed=0)`, whose result has
+`.metrics`, a dict in which perfect embeddings have 1.
+"""
+
+from ssl_audio.evaluate.folds import Outcome
+from ssl_audio.evaluate.geometry import embedding_std, rankme
+from ssl_audio.evaluate.stats import bootstrap, paired, pooled
+from ssl_audio.evaluate.tasks import TASKS, Task, columns, find, judge
+
+__all__ = [
+    "TASKS",
+    "Outcome",
+    "Task",
+    "bootstrap",
+    "columns",
+    "embedding_std",
+    "find",
+    "judge",
+    "paired",
+    "pooled",
+    "rankme",
+]

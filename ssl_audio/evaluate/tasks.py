@@ -1,0 +1,217 @@
+"""Tasks, one line each, and the judge: embeddings of several systems in, records with intervals out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int64, Shaped
+
+from ssl_audio.evaluate import cluster, knn, linear, stats
+from ssl_audio.evaluate.folds import Outcome, splits
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is predicted, on which folds.
+
+    label, fold, group: columns of the store; group None: every clip is its own. test: None for k folds, else
+    the values of the fold column that are the test set. values_per_fold: so many neighbouring values of the
+    fold column, in order, make one fold. where: (column, value), keep only those clips. note: what a reader
+    of the number must know.
+    """
+
+    name: str
+    dataset: str
+    label: str
+    fold: str = "fold"
+    group: str | None = "group"
+    test: tuple[str, ...] | None = None
+    values_per_fold: int = 1
+    where: tuple[str, str] | None = None
+    note: str = ""
+
+
+TASKS = (
+    Task("gm/family", "gm_instruments", "family", note="5 folds grouped by instrument"),
+    Task("gm/octave", "gm_instruments", "octave", note="5 folds grouped by instrument"),
+    Task(
+        "fsdd/digit",
+        "fsdd",
+        "digit",
+        group=None,
+        test=("test",),
+        note="takes 0-4 test, speakers on both sides",
+    ),
+    Task("fsdd/digit-loso", "fsdd", "digit", "speaker", "speaker", note="leave one speaker out"),
+    Task(
+        "fsdd/speaker",
+        "fsdd",
+        "speaker",
+        "digit",
+        "digit",
+        values_per_fold=2,
+        note="5 folds of 2 unseen digits",
+    ),
+    Task("esc50", "esc50", "category", note="5 official folds"),
+)
+
+
+def find(name: str) -> Task:
+    """The task of that name. ValueError lists the names there are."""
+    for task in TASKS:
+        if task.name == name:
+            return task
+    raise ValueError(f"{name!r} isn't a task; there are {', '.join(task.name for task in TASKS)}")
+
+
+def columns(
+    task: Task, store: Any
+) -> tuple[
+    Shaped[np.ndarray, " n"], Shaped[np.ndarray, " n"], Shaped[np.ndarray, " n"], Int64[np.ndarray, " n"]
+]:
+    """(labels, folds, groups, rows) of a task from a store, or from anything with values(column) -> strings.
+
+    rows: which clips of the store take part, those that have the label (and match `where`). ValueError: none
+    has.
+    """
+    labels = np.asarray(store.values(task.label))
+    kept = labels != ""
+    if task.where is not None:
+        kept &= np.asarray(store.values(task.where[0])) == task.where[1]
+    rows = np.flatnonzero(kept)
+    if not len(rows):
+        raise ValueError(f"{task.name}: no clip of the store has the label column {task.label!r} filled in")
+    folds = np.asarray(store.values(task.fold))[rows]
+    if task.values_per_fold > 1:
+        names, code = np.unique(folds, return_inverse=True)
+        first = code // task.values_per_fold * task.values_per_fold
+        last = np.minimum(first + task.values_per_fold, len(names)) - 1
+        folds = np.array([f"{a}-{b}" for a, b in zip(names[first], names[last], strict=True)])
+    if task.group is None:
+        groups = rows.astype(str)
+    else:
+        groups = np.asarray(store.values(task.group))[rows]
+        # a clip without a group is a group of its own, not one of a big nameless group
+        groups = np.where(groups == "", np.char.add("clip ", rows.astype(str)), groups)
+    return labels[rows], folds, groups, rows
+
+
+def majority(
+    y: Shaped[np.ndarray, " n"],
+    folds: Shaped[np.ndarray, " n"],
+    groups: Shaped[np.ndarray, " n"],
+    test: tuple[str, ...] | None = None,
+) -> Outcome:
+    """Always the most frequent class of the training folds (of equals, the first in order)."""
+    classes, code = np.unique(y, return_inverse=True)
+    predicted = np.full(len(y), -1)
+    for split in splits(folds, groups, test):
+        predicted[split.test] = np.bincount(code[split.train]).argmax()
+    tested = np.flatnonzero(predicted >= 0)
+    found = predicted[tested]
+    return Outcome(classes[found], found == code[tested], tested, {}, [str(c) for c in classes])
+
+
+def judge(
+    task: Task,
+    labels: Shaped[np.ndarray, " n"],
+    folds: Shaped[np.ndarray, " n"],
+    groups: Shaped[np.ndarray, " n"],
+    systems: Mapping[str, Float[np.ndarray, "rows _"]],
+    ours: str | None = None,
+    seed: int = 0,
+    extra: Mapping[str, Any] | None = None,
+) -> tuple[list[dict[str, Any]], dict[str, Outcome]]:
+    """Judge embeddings on a task.
+
+    systems: embeddings by name, a row a clip of `labels`; "majority" is added here. ours: the system whose
+    paired differences to all others, the floors, are wanted. extra: goes into every record (hashes,
+    versions).
+
+    Returns (records, outcomes). Metrics: "accuracy" (linear probe), "knn accuracy", "kmeans nmi", "kmeans
+    ari", "kmeans accuracy", and "accuracy difference" of "ours - floor", where "best_floor" marks the floor
+    with the highest linear accuracy. outcomes: the linear probe of each system. ValueError: a system's rows
+    don't fit the labels.
+    """
+    if ours is not None and ours not in systems:
+        raise ValueError(f"{task.name}: {ours!r} isn't among the systems {', '.join(systems)}")
+    for name, x in systems.items():
+        if len(x) != len(labels):
+            raise ValueError(
+                f"{task.name}: {name} has {len(x)} rows for {len(labels)} labels; embed the same store"
+            )
+    outcomes: dict[str, Outcome] = {}
+    records: list[dict[str, Any]] = []
+    where = (f"{task.note}; " if task.note else "") + "ci95: percentile bootstrap over groups"
+    fitted = "linear: standardised, logistic regression, C of {} on held-out training folds, {}"
+    protocols = {
+        "accuracy": fitted.format(list(linear.STRENGTHS), where),
+        "majority": f"most frequent class of the training folds, {where}",
+        "knn": f"kNN: standardised on the training folds, cosine, k=10, T=0.07, {where}",
+        "kmeans": "k-means: standardised, length 1, a cluster a class, 10 starts, mean of 5 seeds, ",
+    }
+
+    def add(
+        system: str, metric: str, value: float, ci95: tuple[float, float], protocol: str, **more: Any
+    ) -> None:
+        records.append(
+            {
+                "task": task.name,
+                "system": system,
+                "metric": metric,
+                "value": float(value),
+                "ci95": [float(edge) for edge in ci95],
+                "n": len(tested),
+                "groups": len(np.unique(groups[tested])),
+                "seed": seed,
+                "protocol": protocol,
+                **more,
+                **(extra or {}),
+            }
+        )
+
+    def interval(correct: Shaped[np.ndarray, " n"]) -> tuple[float, float]:
+        return stats.bootstrap(correct, groups[tested], seed=seed)
+
+    outcomes["majority"] = majority(labels, folds, groups, task.test)
+    tested = outcomes["majority"].tested
+    for name, x in systems.items():
+        out = outcomes[name] = linear.probe(x, labels, folds, groups, test=task.test)
+        add(
+            name,
+            "accuracy",
+            out.correct.mean(),
+            interval(out.correct),
+            protocols["accuracy"],
+            chosen=out.chosen,
+        )
+        near = knn.probe(x, labels, folds, groups, test=task.test)
+        add(name, "knn accuracy", near.correct.mean(), interval(near.correct), protocols["knn"])
+        found = cluster.probe(x, labels, folds, groups, test=task.test, seed=seed)
+        for metric, value in found.metrics.items():
+            spread = found.spread[metric]
+            if metric == "accuracy":
+                ci95, how = interval(found.correct.mean(0)), "clusters kept; " + where
+            else:  # both are biased upwards by clips drawn twice, so no bootstrap
+                ci95, how = (value - 1.96 * spread, value + 1.96 * spread), "ci95: 1.96 sd over seeds only"
+            add(name, f"kmeans {metric}", value, ci95, protocols["kmeans"] + how, sd=spread)
+    floor = outcomes["majority"]
+    add("majority", "accuracy", floor.correct.mean(), interval(floor.correct), protocols["majority"])
+    if ours is not None:
+        floors = [name for name in outcomes if name != ours]
+        best = max(floors, key=lambda name: outcomes[name].correct.mean())
+        for name in floors:
+            value, low, high = stats.paired(
+                outcomes[ours].correct, outcomes[name].correct, groups[tested], seed=seed
+            )
+            protocol = "paired by clip; " + protocols["accuracy"]
+            add(
+                f"{ours} - {name}",
+                "accuracy difference",
+                value,
+                (low, high),
+                protocol,
+                best_floor=name == best,
+            )
+    return records, outcomes

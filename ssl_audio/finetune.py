@@ -1,0 +1,98 @@
+"""Fine-tuning with few labels, next to its twin: the same network, data and steps from random weights."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from ssl_audio.audio.batches import Batches
+from ssl_audio.config import Experiment
+from ssl_audio.embed import WINDOW, bar, pieces
+from ssl_audio.signal.augment import Crop
+from ssl_audio.train import State, split
+
+
+@dataclasses.dataclass(frozen=True)
+class Finetune:
+    """All weights are trained, the head at `rate`, the encoder at a fraction of it; a short schedule."""
+
+    per_class: int = 10
+    """Labelled clips drawn from each class of the training folds (all it has, if fewer)."""
+    steps: int = 100
+    batch: int = 32
+    rate: float = 1e-3
+    encoder_rate: float = 0.3
+    """Of the encoder, as a share of `rate`."""
+    decay: float = 0.05
+
+
+def few(labels: np.ndarray, rows: np.ndarray, per_class: int, seed: int) -> np.ndarray:
+    """At most `per_class` of `rows` from each class, drawn by seed; sorted."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(rows)
+    return np.sort(np.concatenate([order[labels[order] == c][:per_class] for c in np.unique(labels[rows])]))
+
+
+def finetune(
+    experiment: Experiment, state: State, graph, store, labels: np.ndarray, train: np.ndarray, test: np.ndarray,
+    *, recipe: Finetune = Finetune(), seed: int = 0, title: str = "fine-tuning",
+) -> np.ndarray:
+    """Predicted labels of the clips `test` after fine-tuning the state's encoder on the clips `train`.
+
+    labels: of every clip of the store, strings [n]; train, test: indices. The same seed gives the same batches and
+    the same head to every state, so a random state is a fair twin.
+    """
+    classes, codes = np.unique(labels[train], return_inverse=True)
+    code = np.zeros(len(store), np.int32)
+    code[train] = codes
+    net = nnx.merge(graph, state.params, state.frozen, state.rest)
+    body = nnx.clone(experiment.method.encoder(net))
+    head = nnx.Linear(body.width, len(classes), rngs=nnx.Rngs(seed))
+    graph, params, frozen, rest = split(nnx.Dict(body=body, norm=nnx.BatchNorm(body.width, rngs=nnx.Rngs(seed)), head=head))
+    schedule = optax.cosine_decay_schedule(1.0, recipe.steps)
+    slow = jax.tree_util.tree_map_with_path(lambda path, _: recipe.encoder_rate if path[0].key == "body" else 1.0, params)
+    tx = optax.adamw(lambda step: recipe.rate * schedule(step), weight_decay=recipe.decay, mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p))
+    samples = round(experiment.data.seconds * store.rate)
+    crops = [change for change in experiment.views[0].wave if isinstance(change, Crop)]
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
+    def step(params, rest, opt, wave, target, key):
+        wave = wave.astype(jnp.float32) / 2**15
+        for crop in crops:
+            wave = crop(key, wave)
+
+        def loss(params):
+            net = nnx.merge(graph, params, frozen, rest)
+            logits = net.head(net.norm(net.body.embed(experiment.frontend(wave), key=key)))
+            return optax.softmax_cross_entropy_with_integer_labels(logits, target).mean(), split(net)[3]
+
+        grads, rest_ = jax.grad(loss, has_aux=True)(params)
+        updates, opt = tx.update(grads, opt, params)
+        updates = jax.tree.map(lambda u, s: u * s, updates, slow)
+        return optax.apply_updates(params, updates), rest_, opt
+
+    @jax.jit
+    def predict(params, rest, wave, valid):
+        net = nnx.view(nnx.merge(graph, params, frozen, rest), use_running_average=True, raise_if_not_found=False)
+        spec = experiment.frontend(wave.astype(jnp.float32) / 2**15)
+        return jax.nn.log_softmax(net.head(net.norm(net.body.embed(spec, experiment.frontend.valid_frames(valid)))))
+
+    params, rest, frozen = jax.tree.map(jnp.copy, (params, rest, frozen))  # the caller's state is not donated
+    opt = tx.init(params)
+    batches = Batches(store, samples=samples, batch=recipe.batch, seed=seed, short=experiment.data.short, subset=train)
+    with bar() as progress:
+        for i in progress.track(range(recipe.steps), description=title):
+            batch = batches[i]
+            key = jax.random.fold_in(jax.random.key(seed), i)
+            params, rest, opt = step(params, rest, opt, *jax.device_put((batch["wave"], code[batch["index"]])), key)
+    score = np.zeros((len(store), len(classes)))
+    chosen = np.zeros(len(store), bool)
+    chosen[test] = True
+    for clips, wave, valid in pieces(store, int(WINDOW * store.rate), 64, chosen):
+        real = clips >= 0
+        np.add.at(score, clips[real], np.asarray(predict(params, rest, wave, valid))[real] * valid[real, None])
+    return classes[score[test].argmax(1)]

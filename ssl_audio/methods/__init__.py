@@ -1,0 +1,40 @@
+"""Self-supervised methods, one file each; a method is a frozen dataclass that satisfies `Method`."""
+
+from typing import Protocol
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from ssl_audio.methods.autoencoder import Autoencoder
+from ssl_audio.methods.byol_a import BYOLA
+from ssl_audio.methods.cola import COLA
+from ssl_audio.methods.mae import MAE
+from ssl_audio.methods.simclr import SimCLR
+
+__all__ = ["BYOLA", "COLA", "MAE", "Autoencoder", "Method", "SimCLR"]
+
+
+class Method(Protocol):
+    """What a method is to the training loop. Its fields are hyper-parameters, never arrays.
+
+    Parameters under a name that contains "teacher" get no gradient: `after` moves them.
+    """
+
+    def build(self, encoder: nnx.Module, *, rngs: nnx.Rngs) -> nnx.Module:
+        """The encoder with whatever heads, decoder or teacher the method trains beside it."""
+        ...
+
+    def loss(
+        self, net: nnx.Module, views: tuple[Float[Array, "b f m"], ...], batch: dict, key: jax.Array
+    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        """The scalar to minimise, and named scalars for the log."""
+        ...
+
+    def after(self, net: nnx.Module, step: jax.Array) -> None:
+        """Move what the optimiser doesn't (teacher, queue, centre), in place, after its update."""
+        ...
+
+    def encoder(self, net: nnx.Module) -> nnx.Module:
+        """The part whose embeddings are judged."""
+        ...

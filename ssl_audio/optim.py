@@ -1,0 +1,47 @@
+"""The optimiser of a run: AdamW with warm-up, cosine, clipping, and weight decay on matrices only."""
+
+import dataclasses
+
+import jax
+import optax
+
+
+@dataclasses.dataclass(frozen=True)
+class Optim:
+    """AdamW under a linear warm-up and a cosine decay to zero (Loshchilov & Hutter, 2019)."""
+
+    steps: int = 1000
+    """Optimiser steps of the whole run."""
+    rate: float = 3e-4
+    """Peak learning rate."""
+    warmup: int = 0
+    """Steps of linear warm-up from 0 to the peak."""
+    cosine: bool = True
+    """Decay to zero along a cosine after the warm-up; off: stay at the peak."""
+    decay: float = 0.0
+    """Decoupled weight decay, on arrays of two and more axes only (no bias, no normalisation scale)."""
+    clip: float | None = None
+    """Largest global norm of the gradient; None: no clipping."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    accumulate: int = 1
+    """Micro-batches that a batch is cut into; their gradients are averaged before one update."""
+
+    def schedule(self) -> optax.Schedule:
+        """Learning rate as a function of the step."""
+        after = self.steps - self.warmup
+        tail = optax.cosine_decay_schedule(self.rate, max(1, after)) if self.cosine else optax.constant_schedule(self.rate)
+        if not self.warmup:
+            return tail
+        return optax.join_schedules([optax.linear_schedule(0.0, self.rate, self.warmup), tail], [self.warmup])
+
+    def build(self) -> optax.GradientTransformation:
+        """The optax transformation."""
+        parts = [] if self.clip is None else [optax.clip_by_global_norm(self.clip)]
+        b1, b2 = self.betas
+        parts.append(optax.adamw(self.schedule(), b1=b1, b2=b2, weight_decay=self.decay, mask=matrices))
+        return optax.chain(*parts)
+
+
+def matrices(params):
+    """Decay mask: True for arrays of two and more axes."""
+    return jax.tree.map(lambda p: p.ndim > 1, params)

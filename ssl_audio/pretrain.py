@@ -1,0 +1,142 @@
+"""Runs as people start them: statistics, progress, tracking around training; systems and floors around judging."""
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ssl_audio import config, provenance, report
+from ssl_audio.audio.build import build
+from ssl_audio.audio.store import Store
+from ssl_audio.config import Experiment
+from ssl_audio.datasets.fetch import cache
+from ssl_audio.embed import by_state, embed, logmel, restore
+from ssl_audio.evaluate.collapse import look
+from ssl_audio.evaluate.tasks import columns, find, judge
+from ssl_audio.train import start, train
+
+FIT_CLIPS = 1000
+
+
+def fitted(experiment: Experiment, store: Store) -> Experiment:
+    """The experiment with its frontend's mean and std taken from (a thousand clips of) the store, unless given."""
+    if (experiment.frontend.mean, experiment.frontend.std) != (0.0, 1.0):
+        return experiment
+    chosen = np.sort(np.random.default_rng(0).permutation(len(store))[:FIT_CLIPS])
+    samples = round(experiment.data.seconds * store.rate)
+    frontend = experiment.frontend.fit((store[int(i), 0, 10 * store.rate] for i in chosen), samples=samples)
+    return dataclasses.replace(experiment, frontend=frontend)
+
+
+def run(experiment: Experiment, folder: Path, *, source: Path | None = None, wandb: bool = False) -> tuple:
+    """Train an experiment in a folder from where it stands, with a progress bar; returns (experiment, graph, state).
+
+    The folder remembers the experiment and the store; going on with others is refused.
+    """
+    if not experiment.data.store:
+        raise ValueError("no store given: make one with `ssl-audio store FOLDER --out STORE`, then pass --data.store STORE")
+    store = Store(experiment.data.store)
+    experiment = fitted(experiment, store)
+    note = folder / "store.txt"
+    if (folder / "experiment.json").is_file():
+        before = config.load_run(folder)
+        same = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, store=before.data.store))
+        if config.to_json(before) != config.to_json(same):
+            raise ValueError(f"{folder} holds another experiment ({differences(before, same)}); choose another --run folder or remove it")
+        if note.is_file() and note.read_text().strip() != store.hash:
+            raise ValueError(f"{experiment.data.store} has changed since {folder} began with it; choose another --run folder or remove it")
+    config.save_run(folder, experiment, source)
+    config.write(note, store.hash + "\n")
+    tracker = contextlib.nullcontext(lambda line: None)
+    if wandb:
+        from ssl_audio.track import wandb_log
+
+        tracker = wandb_log(folder, experiment)
+    console = Console()
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+        TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        console=console, disable=not console.is_terminal,
+    )  # fmt: skip
+    with tracker as track, bar:
+        job = bar.add_task(f"pretrain {experiment.name}", total=experiment.optim.steps, note="compiling")
+        note_of: dict[str, str] = {}
+        alarmed = False
+
+        def log(line):
+            nonlocal alarmed
+            track(line)
+            if "loss" in line:
+                note_of["loss"] = f"loss {line['loss']:.3f}, {line['clips_per_second']:.0f} clips/s"
+            if "rankme" in line:
+                note_of["rank"] = f"rank {line['rankme']:.0f}" + (f", kNN {line['online_knn']:.2f}" if "online_knn" in line else "")
+                note_of["alarm"] = "[red]COLLAPSED[/red]" if line["collapse"] else ""
+                if line["collapse"] and not alarmed:
+                    console.print(
+                        f"[red]warning[/red]: the embeddings have collapsed at step {line['step']} (std {line['embedding_std']:.3f}, "
+                        f"effective rank {line['rankme']:.1f}): lower the rate, strengthen the views, or check the predictor and teacher"
+                    )
+                alarmed = line["collapse"]
+            bar.update(job, completed=line["step"], note=", ".join(v for v in note_of.values() if v))
+            if not console.is_terminal and ("rankme" in line):
+                console.print(f"step {line['step']}/{experiment.optim.steps}  " + ", ".join(v for v in note_of.values() if v))
+
+        graph, state = train(experiment, store, folder, look=look, log=log, say=console.print)
+    return experiment, graph, state
+
+
+def differences(a: Experiment, b: Experiment) -> str:
+    """The names of the choices in which two experiments differ, with their values."""
+
+    def flat(value, name=""):
+        if isinstance(value, dict):
+            return {k: v for key, inner in value.items() for k, v in flat(inner, f"{name}.{key}" if name else key).items()}
+        return {name: value}
+
+    one, two = flat(config.to_json(a)), flat(config.to_json(b))
+    changed = [k for k in one | two if one.get(k) != two.get(k)]
+    return ", ".join(f"{k}: {one.get(k)} there, {two.get(k)} here" for k in changed[:4])
+
+
+def systems(run: Path | str, store: Store) -> tuple[dict[str, np.ndarray], Experiment, str]:
+    """Embeddings of a store by a run, by its twin with random weights and by log-mel statistics; and the checkpoint's name."""
+    experiment, graph, _, _ = restore(run)
+    x, checkpoint = embed(run, store)
+    random = by_state(experiment, graph, start(experiment)[1], store, "embedding, random weights")
+    return {experiment.name: x, "random": random, "logmel": logmel(experiment, store)}, experiment, checkpoint
+
+
+def evaluate(run: Path, tasks: tuple[str, ...], results: Path, corpora: dict) -> list[dict]:
+    """Judge a run on tasks and append the records to results/<experiment>.json."""
+    found = [find(name) for name in tasks]  # a wrong name fails before anything is embedded
+    rate, records, ready = config.load_run(run).frontend.rate, [], {}
+    for task in found:
+        if task.dataset not in ready:
+            path = cache() / "stores" / f"{task.dataset}-{rate}"
+            build(corpora[task.dataset].clips(), path, rate=rate, title=task.dataset)
+            store = Store(path)
+            ready = {task.dataset: (store, *systems(run, store))}
+        store, embeddings, experiment, checkpoint = ready[task.dataset]
+        labels, folds, groups, rows = columns(task, store)
+        extra = {"data": store.hash, "model": checkpoint, "code": provenance.code(), "pretrained on": experiment.data.store}
+        chosen = {name: x[rows] for name, x in embeddings.items()}
+        new, _ = judge(task, labels, folds, groups, chosen, experiment.name, experiment.seed, extra)
+        records += new
+        report.append(results / f"{experiment.name}.json", new)
+        show(new)
+    return records
+
+
+def show(records: list[dict]) -> None:
+    """Print records as a table for people."""
+    from rich.table import Table
+
+    table = Table(title=", ".join(sorted({r["task"] for r in records})))
+    for name in ("system", "metric", "value", "95 % interval", "n"):
+        table.add_column(name)
+    for r in records:
+        table.add_row(r["system"], r["metric"], f"{r['value']:.3f}", "{:.3f} to {:.3f}".format(*r["ci95"]), str(r["n"]))
+    Console().print(table)

@@ -1,0 +1,271 @@
+"""Pretraining: the state, the step, the loop. No line here knows which method it trains."""
+
+import contextlib
+import functools
+import json
+import math
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
+
+from ssl_audio.audio.batches import Batches, prefetch
+from ssl_audio.checkpoint import Checkpoints
+from ssl_audio.config import Experiment
+
+TRAINED = nnx.All(nnx.Param, nnx.Not(nnx.PathContains("teacher")))
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer finite."""
+
+
+@flax.struct.dataclass
+class State:
+    """All that a run carries from one step to the next: arrays only."""
+
+    step: jax.Array
+    params: Any
+    """What the optimiser moves."""
+    frozen: Any
+    """Parameters that only the method moves: teachers."""
+    rest: Any
+    """Statistics that the forward pass moves: batch normalisation, queues."""
+    opt: Any
+
+
+def split(net):
+    """Graph, trained parameters, frozen parameters, the rest; the last three as pure arrays."""
+    graph, *parts = nnx.split(net, TRAINED, nnx.Param, ...)
+    return graph, *(nnx.as_pure(p) for p in parts)
+
+
+def build(experiment: Experiment):
+    """The method's whole network, freshly drawn from the experiment's seed."""
+    rngs = nnx.Rngs(experiment.seed)
+    return experiment.method.build(experiment.encoder.build(experiment.frontend.mels, rngs=rngs), rngs=rngs)
+
+
+def start(experiment: Experiment, sharding=None) -> tuple[Any, State]:
+    """The network's structure and the state of step 0. Drawn inside jit, where no two leaves can share a buffer."""
+
+    def arrays():
+        _, params, frozen, rest = split(build(experiment))
+        return State(jnp.zeros((), jnp.int32), params, frozen, rest, experiment.optim.build().init(params))
+
+    return split(nnx.eval_shape(lambda: build(experiment)))[0], jax.jit(arrays, out_shardings=sharding)()
+
+
+def make_step(experiment: Experiment, graph):
+    """The jitted step: (state, batch) -> (state, scalars). The old state is donated."""
+    tx, schedule, parts = experiment.optim.build(), experiment.optim.schedule(), experiment.optim.accumulate
+    if experiment.data.batch % parts:
+        raise ValueError(f"a batch of {experiment.data.batch} can't be cut into {parts} micro-batches")
+    low = jnp.dtype(experiment.precision)
+
+    def compute(tree):
+        return jax.tree.map(lambda x: x.astype(low) if x.dtype == jnp.float32 else x, tree)
+
+    def gradient(state, rest, batch, key):
+        view_key, loss_key = jax.random.split(key)
+        wave = batch["wave"].astype(jnp.float32) / 2**15
+        keys = jax.random.split(view_key, len(experiment.views))
+        views = tuple(compute(v(k, wave, experiment.frontend)) for v, k in zip(experiment.views, keys, strict=True))
+
+        def loss_of(params):
+            net = nnx.merge(graph, compute(params), compute(state.frozen), rest)
+            loss, logs = experiment.method.loss(net, views, batch, loss_key)
+            logs = jax.tree.map(lambda x: x.astype(jnp.float32), {"loss": loss, **logs})
+            return logs["loss"], (logs, split(net)[3])
+
+        grads, (logs, rest) = jax.grad(loss_of, has_aux=True)(state.params)
+        return grads, logs, rest
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def step(state, batch):
+        key = jax.random.fold_in(jax.random.key(experiment.seed), state.step)
+        if parts == 1:
+            grads, logs, rest = gradient(state, state.rest, batch, key)
+        else:  # interleaved rows, so that each device's share of a micro-batch is its share of the batch
+            cut = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
+
+            def one(rest, xs):
+                grads, logs, rest = gradient(state, rest, *xs)
+                return rest, (grads, logs)
+
+            rest, sums = jax.lax.scan(one, state.rest, (cut, jax.random.split(key, parts)))
+            grads, logs = jax.tree.map(lambda x: x.mean(0), sums)
+        updates, opt = tx.update(grads, state.opt, state.params)
+        net = nnx.merge(graph, optax.apply_updates(state.params, updates), state.frozen, rest)
+        experiment.method.after(net, state.step)
+        _, params, frozen, rest = split(net)
+        logs |= {"rate": jnp.asarray(schedule(state.step), jnp.float32), "grad_norm": optax.tree.norm(grads)}
+        return State(state.step + 1, params, frozen, rest, opt), logs
+
+    return step
+
+
+def encoder(experiment: Experiment, graph, state: State):
+    """The encoder that is judged, with batch normalisation by its running averages."""
+    net = nnx.merge(graph, state.params, state.frozen, state.rest)
+    return nnx.view(experiment.method.encoder(net), use_running_average=True, raise_if_not_found=False)
+
+
+def make_watch(experiment: Experiment, graph):
+    """Jitted (state, int16 waves [b t]) -> embeddings [b d], for the looks at collapse."""
+
+    @jax.jit
+    def watch(state, wave):
+        return encoder(experiment, graph, state).embed(experiment.frontend(wave.astype(jnp.float32) / 2**15))
+
+    return watch
+
+
+def train(
+    experiment: Experiment,
+    store,
+    run: Path,
+    *,
+    look: Callable[[np.ndarray, np.ndarray | None], dict] = lambda x, labels: {},
+    log: Callable[[dict], None] = lambda line: None,
+    say: Callable[[str], None] = print,
+    devices: list | None = None,
+) -> tuple[Any, State]:
+    """Train to the experiment's last step, from the newest checkpoint of `run` if it has one.
+
+    `look` turns embeddings [n d] and label codes (or None) into scalars, `collapse` among them; `log` gets every line
+    of metrics.jsonl; `say` gets messages for people. Raises Diverged when the loss isn't finite, and leaves through
+    `SystemExit(0)` on SIGTERM and `KeyboardInterrupt` on Ctrl-C, both after saving.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    if store.rate != experiment.frontend.rate:
+        raise ValueError(f"{store.path}: sampled at {store.rate} Hz, but the frontend takes {experiment.frontend.rate} Hz")
+    if len(store) < 2:
+        raise ValueError(f"{store.path}: {len(store)} clip; pretraining needs two at least")
+    mesh = jax.sharding.Mesh(np.array(jax.devices() if devices is None else devices), ("data",))
+    everywhere, rows = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
+    data, last = experiment.data, experiment.optim.steps
+    if data.batch % mesh.size:
+        raise ValueError(f"a batch of {data.batch} can't be shared by {mesh.size} devices; choose a multiple")
+    samples = round(data.seconds * store.rate)
+    batches = Batches(store, samples=samples, batch=data.batch, seed=experiment.seed, short=data.short)
+    graph, state = start(experiment, everywhere)
+    step_fn, watch_fn = make_step(experiment, graph), make_watch(experiment, graph)
+    watched = watch_batch(experiment, store, samples)
+    watch_wave = jax.device_put(watched["wave"], everywhere)
+
+    def put(batch):  # every host holds its rows; together they are the global batch
+        return {k: jax.make_array_from_process_local_data(rows, v) for k, v in batch.items()}
+
+    def record(step, line):
+        line = {"step": step, "seconds": round(seconds + time.time() - begun, 2)} | line
+        with open(run / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        log(line)
+
+    with Checkpoints(run, experiment) as checkpoints, stoppable() as stop:
+        # resume > scratch: the newest whole checkpoint, else the seed
+        found = checkpoints.restore(state, warn=say)
+        first = 0
+        if found is not None:
+            first, state = found
+            say(f"resuming {run} at step {first} of {last}")
+        seconds, begun = trim(run / "metrics.jsonl", first), time.time()
+        saved, pending, mark = first, [], (first, time.time())
+
+        def flush(upto):
+            """Look at finished steps' scalars: stop on a loss that isn't finite, write the lines that are due."""
+            nonlocal mark
+            while pending and pending[0][0] <= upto:
+                at, logs = pending.pop(0)
+                logs = {k: float(v) for k, v in jax.device_get(logs).items()}
+                if not math.isfinite(logs["loss"]):
+                    good = f"last good checkpoint: step {saved} in {checkpoints.folder}" if saved else "no checkpoint yet"
+                    raise Diverged(f"loss is {logs['loss']} at step {at}; {good}. Lower the rate, clip, or look at the data")
+                if at % experiment.log_every == 0 or at == last:
+                    now = time.time()
+                    speed = (at - mark[0]) * data.batch / max(now - mark[1], 1e-9)
+                    mark = (at, now)
+                    record(at, logs | {"clips_per_second": round(speed, 1)})
+
+        hosts, host = jax.process_count(), jax.process_index()
+        feed = iter(prefetch(batches, first, last, threads=data.threads, hosts=hosts, host=host))
+        # Order, each turn: watch and save the state that stands → stop if asked → next batch → step → last turn's scalars
+        for step in range(first, last + 1):
+            if step % experiment.watch_every == 0 or step == last:
+                flush(step)
+                if step > first or first == 0:
+                    embedding = jax.device_get(watch_fn(state, watch_wave))
+                    record(step, look(embedding, watched.get("label")))
+            due = step % experiment.save_every == 0 or step == last or stop
+            if due and step > saved:
+                flush(step)  # never save a state whose loss wasn't finite
+                checkpoints.save(step, state)
+                saved = step
+            if stop:
+                checkpoints.manager.wait_until_finished()
+                say(f"stopped at step {step} of {last}; the same command goes on from there")
+                raise stop[0]
+            if step == last:
+                break
+            with jax.transfer_guard("disallow"):
+                state, logs = step_fn(state, put(next(feed)))
+            pending.append((step + 1, logs))
+            flush(step)
+    return graph, state
+
+
+def watch_batch(experiment: Experiment, store, samples: int) -> dict:
+    """The clips that every look embeds: the same ones, cut the same way, through the whole run."""
+    count = min(len(store), experiment.watch_clips)
+    chosen = np.sort(np.random.default_rng(experiment.seed).permutation(len(store))[:count])
+    label = experiment.watch_label or None
+    batch = Batches(store, samples=samples, batch=count, seed=0, short=experiment.data.short, subset=chosen, labels=label)
+    return batch[0]
+
+
+def trim(path: Path, step: int) -> float:
+    """Drop the lines after `step` from a metrics file, which a resumed run writes again; returns its seconds so far."""
+    if not path.exists():
+        return 0.0
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(json.JSONDecodeError):  # a kill may have cut the last line
+            line = json.loads(text)
+            if line["step"] <= step:
+                lines.append(line)
+    if step == 0:
+        lines = []
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return lines[-1]["seconds"] if lines else 0.0
+
+
+@contextlib.contextmanager
+def stoppable():
+    """A list that SIGTERM and SIGINT fill with what to raise once the step is done and saved; a second one raises at once."""
+    stop = []
+
+    def handle(number, _):
+        reason = SystemExit(0) if number == signal.SIGTERM else KeyboardInterrupt()
+        if stop:
+            raise reason
+        stop.append(reason)
+
+    try:
+        old = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not the main thread, as in a notebook's worker: its owner stops it
+        old = {}
+    try:
+        yield stop
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

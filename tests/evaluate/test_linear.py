@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from ssl_audio.evaluate import linear
+from ssl_audio.evaluate.folds import Split, held_out
+
+
+def mixture(n, d, classes=5, seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(classes, size=n)
+    x = (
+        rng.standard_normal((classes, d))[y]
+        + 2 * rng.standard_normal((n, d)) @ rng.standard_normal((d, d)) / d**0.5
+    )
+    return (x * rng.uniform(0.01, 30, d) + 5).astype(np.float32), y
+
+
+@pytest.mark.parametrize("strength", linear.STRENGTHS)
+@pytest.mark.parametrize("d", [12, 150])  # fewer and more dimensions than the 90 training rows
+def test_the_optimum_is_sklearns(d, strength):
+    x, y = mixture(120, d)
+    rows = np.arange(90)
+    scaler = StandardScaler().fit(x[rows].astype(np.float64))
+    outside = LogisticRegression(C=strength, tol=1e-10, max_iter=20_000).fit(
+        scaler.transform(x[rows]), y[rows]
+    )
+    z = linear.rotate(linear.standardise(x, rows), rows)
+    assert z.shape[1] == min(d, 89) + 1
+    w = linear.solve(z[rows], y[rows], 5, strength, tolerance=1e-9)
+    expected = outside.predict_proba(scaler.transform(x[90:]))
+    np.testing.assert_allclose(softmax(z[90:] @ w, axis=1), expected, atol=2e-3)
+    # at the tolerance in use the predictions are the same
+    w = linear.solve(z[rows], y[rows], 5, strength)
+    assert ((z[90:] @ w).argmax(1) == outside.predict(scaler.transform(x[90:]))).mean() >= 29 / 30
+
+
+def test_a_warm_start_ends_where_a_cold_one_does():
+    x, y = mixture(200, 20)
+    rows = np.arange(200)
+    z = linear.rotate(linear.standardise(x, rows), rows)
+    first = linear.solve(z, y, 5, 0.01, tolerance=1e-9)
+    cold, warm = linear.solve(z, y, 5, 1.0, tolerance=1e-9), linear.solve(z, y, 5, 1.0, first, tolerance=1e-9)
+    np.testing.assert_allclose(softmax(z @ cold, axis=1), softmax(z @ warm, axis=1), atol=1e-3)
+
+
+def test_an_orthogonal_map_of_the_data_changes_nothing():
+    x, y = mixture(200, 16)
+    rows, q = np.arange(150), np.linalg.qr(np.random.default_rng(1).standard_normal((16, 16)))[0]
+    z = linear.standardise(x, rows)
+    a, b = linear.rotate(z, rows), linear.rotate((z @ q).astype(np.float32), rows)
+    p, r = (softmax(v[150:] @ linear.solve(v[:150], y[:150], 5, 0.1, tolerance=1e-9), axis=1) for v in (a, b))
+    np.testing.assert_allclose(p, r, atol=1e-3)
+
+
+def test_the_test_fold_is_never_looked_at():
+    """Other labels or values in the test fold change neither C nor the other test rows' predictions."""
+    x, y = mixture(300, 8)
+    folds, groups = (np.arange(300) % 5).astype(str), np.arange(300).astype(str)
+    test = ("2",)
+    before = linear.probe(x, y, folds, groups, test=test)
+    rng = np.random.default_rng(2)
+    x2, y2 = x.copy(), y.copy()
+    x2[before.tested[30:]] = 100 * rng.standard_normal((30, 8))
+    y2[before.tested] = rng.integers(5, size=60)
+    after = linear.probe(x2, y2, folds, groups, test=test)
+    assert before.chosen == after.chosen
+    assert (before.predictions[:30] == after.predictions[:30]).all()
+
+
+def test_the_next_fold_validates_and_groups_stay_whole():
+    folds = np.repeat(["1", "2", "3"], 4)
+    groups = np.repeat(np.arange(6), 2).astype(str)
+    for name, later in (("1", "2"), ("2", "3"), ("3", "1")):
+        split = Split(name, np.flatnonzero(folds != name), np.flatnonzero(folds == name))
+        assert set(folds[split.train][held_out(folds, groups, split)]) == {later}
+    folds = np.repeat(["test", "train"], [2, 10])
+    split = Split("test", np.arange(2, 12), np.arange(2))
+    held = held_out(folds, groups, split)
+    assert held.sum() == 2
+    assert not set(groups[2:][held]) & set(groups[2:][~held])
+    with pytest.raises(ValueError, match="one group"):
+        held_out(folds, np.full(12, "a"), split)
+
+
+def test_c_follows_the_noise():
+    """Many noise dimensions call for the strongest penalty, clean separable ones don't."""
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    folds, groups = (np.arange(200) // 40).astype(str), np.arange(200).astype(str)
+    clean = np.stack([y + 0.45 * rng.standard_normal(200), y - 0.05 * np.arange(200)], 1).astype(np.float32)
+    chosen = linear.probe(clean, y, folds, groups).chosen
+    assert set(chosen) == set("01234") and set(chosen.values()) <= set(linear.STRENGTHS)
+    assert max(chosen.values()) > 0.001
+
+
+def test_a_class_absent_from_training_is_wrong_not_fatal():
+    x, y = mixture(200, 8)
+    folds, groups = (np.arange(200) // 50).astype(str), np.arange(200).astype(str)
+    y[y == 4] = 0
+    y[:20] = 4  # only in fold 0
+    out = linear.probe(x, y, folds, groups)
+    assert not out.correct[:20].any() and np.isfinite(out.metrics["accuracy"])

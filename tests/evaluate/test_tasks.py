@@ -1,0 +1,103 @@
+import json
+
+import numpy as np
+import pytest
+
+from ssl_audio.evaluate import TASKS, Task, columns, find, judge
+
+
+class Columns:
+    """What `columns` needs of a store."""
+
+    def __init__(self, **values):
+        self.given = {name: np.array(value) for name, value in values.items()}
+
+    def values(self, column):
+        return self.given[column]
+
+
+def fsdd():
+    rows = [(str(d), s, str(t)) for d in range(10) for s in "abcdef" for t in range(10)]
+    digit, speaker, take = zip(*rows, strict=True)
+    fold = ["test" if int(t) < 5 else "train" for t in take]
+    return Columns(digit=digit, speaker=speaker, take=take, fold=fold, group=speaker)
+
+
+def test_names():
+    assert [t.name for t in TASKS] == [
+        "gm/family",
+        "gm/octave",
+        "fsdd/digit",
+        "fsdd/digit-loso",
+        "fsdd/speaker",
+        "esc50",
+    ]
+    assert find("esc50").label == "category"
+    with pytest.raises(ValueError, match=r"esc51.*gm/family"):
+        find("esc51")
+
+
+def test_columns_of_fsdd():
+    labels, folds, groups, rows = columns(find("fsdd/digit"), fsdd())
+    assert len(rows) == 600 and set(folds) == {"test", "train"} and len(set(groups)) == 600
+    _, folds, groups, _ = columns(find("fsdd/digit-loso"), fsdd())
+    assert set(folds) == set("abcdef") and (folds == groups).all()
+    labels, folds, groups, _ = columns(find("fsdd/speaker"), fsdd())
+    assert sorted(set(folds)) == ["0-1", "2-3", "4-5", "6-7", "8-9"] and set(labels) == set("abcdef")
+    assert set(groups[folds == "2-3"]) == {"2", "3"}
+
+
+def test_clips_without_label_or_group():
+    store = Columns(
+        family=["x", "", "y", "y"], fold=list("1212"), group=["g", "h", "", ""], kind=list("aaab")
+    )
+    labels, _, groups, rows = columns(Task("t", "d", "family"), store)
+    assert rows.tolist() == [0, 2, 3] and labels.tolist() == ["x", "y", "y"] and len(set(groups)) == 3
+    assert columns(Task("t", "d", "family", where=("kind", "b")), store)[3].tolist() == [3]
+    with pytest.raises(ValueError, match="no clip"):
+        columns(Task("t", "d", "family", where=("kind", "c")), store)
+
+
+@pytest.mark.parametrize("test", [None, ("3", "4")])
+def test_judge(test):
+    rng = np.random.default_rng(0)
+    groups = np.arange(300) // 3
+    y = np.where(groups % 10 < 4, "often", np.where(groups % 10 < 7, "some", "rare"))
+    folds = (groups // 10 % 5).astype(str)
+    truth = (y[:, None] == np.unique(y)).astype(np.float32)
+    systems = {
+        "ours": truth,
+        "noise": rng.standard_normal((300, 4)).astype(np.float32),
+        "half": np.where(rng.random((300, 1)) < 0.6, truth, 0).astype(np.float32),
+    }
+    task = Task("toy", "none", "y", test=test)
+    records, details = judge(task, y, folds, groups.astype(str), systems, "ours", 0, {"data": "abc"})
+    json.dumps(records, allow_nan=False)
+    n = 300 if test is None else 120
+    assert all(r["task"] == "toy" and r["n"] == n and r["data"] == "abc" and r["protocol"] for r in records)
+    assert all(r["ci95"][0] - 1e-12 <= r["value"] <= r["ci95"][1] + 1e-12 for r in records)
+    table = {(r["system"], r["metric"]): r for r in records}
+    assert len(table) == len(records) == 3 * 5 + 1 + 3
+    for metric in ("accuracy", "knn accuracy", "kmeans nmi", "kmeans ari", "kmeans accuracy"):
+        assert table["ours", metric]["value"] == pytest.approx(1)
+    assert table["majority", "accuracy"]["value"] == pytest.approx(0.4)
+    for floor in ("noise", "half", "majority"):
+        record = table[f"ours - {floor}", "accuracy difference"]
+        assert (
+            record["value"] == pytest.approx(1 - table[floor, "accuracy"]["value"]) and record["ci95"][0] > 0
+        )
+        assert record["best_floor"] == (floor == "half")
+    assert set(details) == {*systems, "majority"}
+    assert all(
+        len(out.predictions) == n and (out.tested == details["ours"].tested).all() for out in details.values()
+    )
+    assert (details["half"].correct == (details["half"].predictions == y[details["half"].tested])).all()
+
+
+def test_judge_refuses():
+    y, folds = np.array(list("abab")), np.array(list("1122"))
+    args = (find("esc50"), y, folds, np.arange(4).astype(str))
+    with pytest.raises(ValueError, match="3 rows for 4"):
+        judge(*args, {"ours": np.zeros((3, 2))})
+    with pytest.raises(ValueError, match="isn't among"):
+        judge(*args, {"a": np.zeros((4, 2))}, "ours")
