@@ -124,15 +124,17 @@ def embed(run: Path | str, store, warn=print) -> tuple[np.ndarray, str]:
         with np.load(path) as kept:
             return kept["x"], name
     x = by_state(experiment, graph, state, store)
-    save(path, x, {"checkpoint": name, "store": store.hash, "frontend": experiment.frontend.hash, "seconds": WINDOW})
+    about = {"checkpoint": name, "store": store.hash, "frontend": experiment.frontend.hash, "seconds": WINDOW}
+    write(path, x=x, about=np.array(json.dumps(about)))
     return x, name
 
 
-def save(path: Path, x: np.ndarray, about: dict) -> None:
-    """Write embeddings and what they are of (a JSON string in the same file) whole or not at all."""
+def write(path: Path, **arrays: np.ndarray) -> None:
+    """Write an .npz of named arrays whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{os.getpid()}.{path.name}")
-    np.savez(aside, x=x, about=np.array(json.dumps(about)))
+    with open(aside, "wb") as file:  # a file, or numpy puts .npz behind any other name
+        np.savez(file, **arrays)
     os.replace(aside, path)
 
 

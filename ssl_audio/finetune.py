@@ -12,6 +12,7 @@ from flax import nnx
 from ssl_audio.audio.batches import Batches
 from ssl_audio.config import Experiment
 from ssl_audio.embed import WINDOW, bar, pieces
+from ssl_audio.optim import lenient
 from ssl_audio.signal.augment import Crop
 from ssl_audio.train import State, split
 
@@ -71,7 +72,7 @@ def finetune(
             return optax.softmax_cross_entropy_with_integer_labels(logits, target).mean(), split(net)[3]
 
         grads, rest_ = jax.grad(loss, has_aux=True)(params)
-        updates, opt = tx.update(grads, opt, params)
+        updates, opt = lenient(tx.update)(grads, opt, params)
         updates = jax.tree.map(lambda u, s: u * s, updates, slow)
         return optax.apply_updates(params, updates), rest_, opt
 

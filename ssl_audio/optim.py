@@ -1,6 +1,7 @@
 """The optimiser of a run: AdamW with warm-up, cosine, clipping, and weight decay on matrices only."""
 
 import dataclasses
+import functools
 
 import jax
 import optax
@@ -31,15 +32,27 @@ class Optim:
         after = self.steps - self.warmup
         tail = optax.cosine_decay_schedule(self.rate, max(1, after)) if self.cosine else optax.constant_schedule(self.rate)
         if not self.warmup:
-            return tail
-        return optax.join_schedules([optax.linear_schedule(0.0, self.rate, self.warmup), tail], [self.warmup])
+            return lenient(tail)
+        return lenient(optax.join_schedules([optax.linear_schedule(0.0, self.rate, self.warmup), tail], [self.warmup]))
 
     def build(self) -> optax.GradientTransformation:
         """The optax transformation."""
         parts = [] if self.clip is None else [optax.clip_by_global_norm(self.clip)]
         b1, b2 = self.betas
         parts.append(optax.adamw(self.schedule(), b1=b1, b2=b2, weight_decay=self.decay, mask=matrices))
-        return optax.chain(*parts)
+        tx = optax.chain(*parts)
+        return optax.GradientTransformation(tx.init, lenient(tx.update))
+
+
+def lenient(f):
+    """f under jax's usual promotion of types, strict elsewhere or not: optax mixes floats with its integer counts."""
+
+    @functools.wraps(f)
+    def call(*args):
+        with jax.numpy_dtype_promotion("standard"):
+            return f(*args)
+
+    return call
 
 
 def matrices(params):

@@ -20,7 +20,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from ssl_audio.audio.batches import Batches, prefetch
 from ssl_audio.checkpoint import Checkpoints
-from ssl_audio.config import Experiment
+from ssl_audio.config import Experiment, write
 
 TRAINED = nnx.All(nnx.Param, nnx.Not(nnx.PathContains("teacher")))
 
@@ -33,7 +33,7 @@ class Diverged(RuntimeError):
 class State:
     """All that a run carries from one step to the next: arrays only."""
 
-    step: jax.Array
+    step: Any
     params: Any
     """What the optimiser moves."""
     frozen: Any
@@ -188,9 +188,10 @@ def train(
             while pending and pending[0][0] <= upto:
                 at, logs = pending.pop(0)
                 logs = {k: float(v) for k, v in jax.device_get(logs).items()}
-                if not math.isfinite(logs["loss"]):
+                bad = [k for k in ("loss", "grad_norm") if not math.isfinite(logs[k])]
+                if bad:  # with a gradient that isn't finite the weights are lost already, though this loss still was
                     good = f"last good checkpoint: step {saved} in {checkpoints.folder}" if saved else "no checkpoint yet"
-                    raise Diverged(f"loss is {logs['loss']} at step {at}; {good}. Lower the rate, clip, or look at the data")
+                    raise Diverged(f"{bad[0]} is {logs[bad[0]]} at step {at}; {good}. Lower the rate, clip, or look at the data")
                 if at % experiment.log_every == 0 or at == last:
                     now = time.time()
                     speed = (at - mark[0]) * data.batch / max(now - mark[1], 1e-9)
@@ -245,7 +246,7 @@ def trim(path: Path, step: int) -> float:
                 lines.append(line)
     if step == 0:
         lines = []
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    write(path, "".join(json.dumps(line) + "\n" for line in lines))
     return lines[-1]["seconds"] if lines else 0.0
 
 

@@ -1,9 +1,16 @@
 """Shared settings: strict arrays, eight simulated devices, jax's compilation cache, the folder of real recordings."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # one for this session: what two tests compile is compiled once
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jax-tests-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 
 import jax
@@ -11,6 +18,22 @@ import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def tones(tmp_path_factory):
+    """A folder of 36 wav files of 0.3 s, six of each of six tones, 8 kHz."""
+    from toys import wavs
+
+    return wavs(tmp_path_factory.mktemp("tones") / "wavs")
+
+
+@pytest.fixture(scope="session")
+def store(tones, tmp_path_factory):
+    """The store of `tones`."""
+    from toys import make_store
+
+    return make_store(tones, tmp_path_factory.mktemp("store") / "tones")
 
 
 @pytest.fixture(scope="session")

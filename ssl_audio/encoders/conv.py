@@ -30,6 +30,41 @@ class AudioNTT:
         return AudioNTTNet(self, mels, rngs=rngs)
 
 
+def convolve(x, kernel):
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@jax.custom_vjp
+def conv3x3(x: Float[Array, "b f m c"], kernel: Float[Array, "3 3 c d"]) -> Float[Array, "b f m d"]:
+    """3x3 convolution with zero padding, channels last, whose kernel's gradient is one matrix product.
+
+    As a convolution that gradient has a window as large as the spectrogram, and XLA transposes its operands, the largest
+    arrays of the network, to get there: more than half of a CPU's step.
+    """
+    return convolve(x, kernel)
+
+
+def _forward(x, kernel):
+    return convolve(x, kernel), (x, kernel)
+
+
+def _backward(kept, grad):
+    x, kernel = kept
+    (_, f, m, c), d = x.shape, grad.shape[-1]
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    if c == 1:  # nine shifted copies of the input, which is narrow
+        x = jnp.concatenate([x[:, i : i + f, j : j + m] for i in range(3) for j in range(3)], -1)
+        to_kernel = x.reshape(-1, 9).T @ grad.reshape(-1, d)
+    else:  # three copies of the input, shifted in frequency, times three of the gradient, shifted in time
+        x = jnp.concatenate([x[:, :, j : j + m] for j in range(3)], -1)
+        late = jnp.concatenate([jnp.pad(grad, ((0, 0), (i, 2 - i), (0, 0), (0, 0))) for i in range(3)], -1)
+        to_kernel = (x.reshape(-1, 3 * c).T @ late.reshape(-1, 3 * d)).reshape(3, c, 3, d).transpose(2, 0, 1, 3)
+    return convolve(grad, kernel[::-1, ::-1].swapaxes(2, 3)), to_kernel.reshape(kernel.shape)
+
+
+conv3x3.defvjp(_forward, _backward)
+
+
 class ConvBlock(nnx.Module):
     """3x3 convolution, batch normalisation, ReLU, 2x2 max pooling; channels last, no bias (it would cancel).
 
@@ -53,8 +88,7 @@ class ConvBlock(nnx.Module):
     def __call__(self, x: Float[Array, "b f m c"]) -> Float[Array, "b g o d"]:
         scale, bias = self.scale[...], self.bias[...]
         sign = jnp.where(scale < 0, -1, 1).astype(x.dtype)
-        layout = ("NHWC", "HWIO", "NHWC")
-        y = jax.lax.conv_general_dilated(x, self.kernel[...] * sign, (1, 1), "SAME", dimension_numbers=layout)
+        y = conv3x3(x, self.kernel[...] * sign[None, None, None])
         if self.use_running_average:
             mean, var = self.mean[...].astype(y.dtype) * sign, self.var[...].astype(y.dtype)
         else:
@@ -66,7 +100,8 @@ class ConvBlock(nnx.Module):
         b, f, m, c = y.shape
         y = y[:, : f // 2 * 2].reshape(b, f // 2, 2, m // 2, 2, c)
         y = jnp.maximum(jnp.maximum(y[:, :, 0, :, 0], y[:, :, 0, :, 1]), jnp.maximum(y[:, :, 1, :, 0], y[:, :, 1, :, 1]))
-        return nnx.relu((y - mean) * jax.lax.rsqrt(var + 1e-5) * jnp.abs(scale) + bias)
+        mean, factor, bias = (v[None, None, None] for v in (mean, jax.lax.rsqrt(var + 1e-5) * jnp.abs(scale), bias))
+        return nnx.relu((y - mean) * factor + bias)
 
 
 class AudioNTTNet(nnx.Module):

@@ -49,8 +49,8 @@ def mel_filters(
     return filters.astype(np.float32)
 
 
-# Left to itself XLA gathers a batch that is split over devices and has every device transform all of it, so it is
-# told that frames are independent; the gradient (of a linear map: its transpose) has to be told then as well.
+# Left to itself XLA gathers a batch that is split over devices and has every device transform all of it. Here
+# it is told that frames are independent, and the gradient: the map is linear, so its transpose.
 _split_rfft = custom_partitioning(lambda frames: jnp.fft.rfft(frames))
 
 
@@ -186,9 +186,9 @@ class LogMel:
     def _mel(self, wave):
         """Mel energies [b f m], a few frames of each clip at a time.
 
-        Every `phases`-th frame heads a piece of the wave cut every phases * hop samples: a slice and a reshape;
-        gathering frames one by one costs more than the Fourier transform. Going through the phases in a loop
-        keeps in the cache what lies between wave and mel.
+        Every `phases`-th frame heads a piece of the wave cut every phases * hop samples: a slice and a
+        reshape, where gathering frames one by one costs more than the Fourier transform. Going through the
+        phases in a loop keeps in the cache what lies between wave and mel.
         """
         b, t = wave.shape
         f = self.frames(t)

@@ -1,0 +1,1 @@
+"""Looking at embeddings: projections to the plane, and figures. Arrays in, pictures out."""

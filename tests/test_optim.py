@@ -1,0 +1,98 @@
+"""The optimiser: schedule, decay mask, clipping, accumulation."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from toys import VIT, experiment, started
+
+from ssl_audio.config import View
+from ssl_audio.optim import Optim, matrices
+from ssl_audio.train import make_step
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 10])
+@pytest.mark.parametrize("cosine", [True, False])
+def test_schedule_closed_form(warmup, cosine):
+    o = Optim(steps=50, rate=2e-3, warmup=warmup, cosine=cosine)
+
+    def expected(step):
+        if step < warmup:
+            return o.rate * step / warmup
+        return o.rate * (0.5 * (1 + math.cos(math.pi * (step - warmup) / (50 - warmup))) if cosine else 1.0)
+
+    schedule = jax.jit(o.schedule())
+    for step in (0, 1, 5, 9, 10, 11, 30, 49, 50):
+        np.testing.assert_allclose(schedule(jnp.int32(step)), expected(step), rtol=1e-5, atol=1e-9)
+
+
+def test_decay_moves_matrices_only():
+    params = {"kernel": jnp.ones((3, 4)), "conv": jnp.ones((3, 3, 1, 2)), "bias": jnp.ones(4), "scale": jnp.ones(4)}
+    assert matrices(params) == {"kernel": True, "conv": True, "bias": False, "scale": False}
+    tx = Optim(steps=10, rate=0.1, cosine=False, decay=0.5).build()
+    zero = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = tx.update(zero, tx.init(params), params)
+    for name, update in updates.items():  # decoupled: -rate * decay * weight, whatever the gradient
+        np.testing.assert_allclose(update, -0.05 if matrices(params)[name] else 0.0, rtol=1e-6)
+
+
+def test_first_step_is_adam():
+    """|update| = rate wherever there is a gradient, after clipping as before."""
+    params = {"a": jnp.ones((2, 3)), "b": jnp.zeros(3)}
+    grads = {"a": jnp.full((2, 3), -40.0), "b": jnp.array([1.0, -1, 1])}
+    for clip in (None, 1e-2):
+        tx = Optim(rate=0.1, cosine=False, clip=clip).build()
+        updates, state = tx.update(grads, tx.init(params), params)
+        jax.tree.map(lambda u, g: np.testing.assert_allclose(u, -0.1 * np.sign(g), rtol=1e-3), updates, grads)
+        norm = math.sqrt(6 * 40**2 + 3)
+        scale = 1 if clip is None else clip / norm
+        (mu,) = [s.mu for s in jax.tree.leaves(state, is_leaf=lambda s: hasattr(s, "mu")) if hasattr(s, "mu")]
+        jax.tree.map(lambda m, g: np.testing.assert_allclose(m, 0.1 * scale * g, rtol=1e-5), mu, grads)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """A method whose loss is a mean over clips, without batch statistics or draws: micro-batches must add up."""
+
+    def build(self, encoder, *, rngs):
+        return nnx.Dict(encoder=encoder, head=nnx.Linear(encoder.width, 3, rngs=rngs))
+
+    def loss(self, net, views, batch, key):
+        (x,) = views
+        return jnp.mean((net.head(net.encoder.embed(x)) - 1) ** 2), {}
+
+    def after(self, net, step):
+        pass
+
+    def encoder(self, net):
+        return net.encoder
+
+
+def test_accumulation_equals_the_full_batch():
+    def run(parts):
+        chosen = dataclasses.replace(experiment(), method=Mean(), encoder=VIT, views=(View(),))
+        chosen = dataclasses.replace(chosen, optim=dataclasses.replace(chosen.optim, accumulate=parts, warmup=0))
+        graph, state = started(chosen)
+        wave = np.random.default_rng(0).integers(-9000, 9000, (16, 2400)).astype(np.int16)
+        batch = jax.device_put({"wave": wave, "index": np.arange(16, dtype=np.int32)})
+        state, logs = make_step(chosen, graph)(jax.device_put(state), batch)
+        (mu,) = [s.mu for s in jax.tree.leaves(state.opt, is_leaf=lambda s: hasattr(s, "mu")) if hasattr(s, "mu")]
+        return logs, mu
+
+    (whole, mu), (parts, mu4) = run(1), run(4)
+    np.testing.assert_allclose(whole["loss"], parts["loss"], rtol=1e-5)
+    np.testing.assert_allclose(whole["grad_norm"], parts["grad_norm"], rtol=1e-4)
+    scale = max(float(jnp.abs(m).max()) for m in jax.tree.leaves(mu))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4 * scale), mu, mu4)
+    assert scale > 0
+
+
+def test_a_batch_that_cannot_be_cut():
+    chosen = experiment()
+    chosen = dataclasses.replace(chosen, optim=dataclasses.replace(chosen.optim, accumulate=3))
+    with pytest.raises(ValueError, match="micro-batches"):
+        make_step(chosen, None)

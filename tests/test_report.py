@@ -1,0 +1,276 @@
+"""The page of a run, and the tables of results/."""
+
+import base64
+import io
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import soundfile
+
+from ssl_audio import report
+from ssl_audio.audio.build import build
+from ssl_audio.audio.store import Clip, Store
+from ssl_audio.evaluate.folds import Outcome
+
+RATE = 16000
+
+
+def record(value=0.5, **changes):
+    base = {"task": "gm/family", "system": "ours", "metric": "accuracy", "value": value}
+    base |= {"ci95": [value - 0.1, value + 0.1], "n": 90, "groups": 9, "seed": 0, "protocol": "linear: p"}
+    return base | {"data": "d", "model": "m", "code": "c"} | changes
+
+
+def paired(value, half=0.05, **changes):
+    base = {"system": "ours - logmel", "metric": "accuracy difference", "ci95": [value - half, value + half]}
+    return record(value, **(base | changes))
+
+
+# ---- results/ ----------------------------------------------------------------------------------------------
+
+
+def test_append_keeps_replaces_and_repeats_without_change(tmp_path):
+    path = tmp_path / "results" / "e.json"
+    report.append(path, [record(0.1), record(0.2, seed=1)])
+    report.append(path, [record(0.3, seed=2)])
+    report.append(path, [record(0.4)])
+    assert [(r["seed"], r["value"]) for r in json.loads(path.read_text())] == [(1, 0.2), (2, 0.3), (0, 0.4)]
+    before = path.read_bytes()
+    report.append(path, [record(0.4)])
+    assert path.read_bytes() == before
+    for name in report.IDENTITY:  # each of them makes another record
+        count = len(report.read(path))
+        report.append(path, [record(0.4, **{name: 99 if name == "seed" else "another"})])
+        assert len(report.read(path)) == count + 1
+
+
+def test_append_leaves_a_damaged_file_and_refuses_nan(tmp_path):
+    path = tmp_path / "e.json"
+    path.write_text('[{"task"')
+    with pytest.raises(ValueError, match="damaged"):
+        report.append(path, [record()])
+    assert path.read_text() == '[{"task"'
+    path.unlink()
+    report.append(path, [record()])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="isn't finite"):
+        report.append(path, [record(float("nan"), seed=5)])
+    with pytest.raises(ValueError, match="without 'ci95'"):
+        report.append(path, [{k: v for k, v in record(seed=5).items() if k != "ci95"}])
+    assert path.read_bytes() == before
+
+
+def test_several_append_at_once_and_none_is_lost(tmp_path):
+    with ThreadPoolExecutor(4) as pool:  # each opens the lock's file anew, as processes do
+        list(pool.map(lambda seed: report.append(tmp_path / "e.json", [record(seed=seed)]), range(40)))
+    assert sorted(r["seed"] for r in report.read(tmp_path / "e.json")) == list(range(40))
+
+
+def test_summary_is_the_mean_over_seeds_newest_of_each(tmp_path):
+    records = [record(0.9, model="old")] + [record(v, seed=s) for s, v in enumerate((0.4, 0.5, 0.6))]
+    report.append(
+        tmp_path / "e.json", [*records, record(0.2, system="logmel"), paired(0.3), paired(0.02, seed=1)]
+    )
+    text = report.summary(tmp_path)
+    assert "| ours | 0.500 ± 0.100 (0.400 to 0.600) |" in text
+    assert "| logmel | 0.200 [0.100, 0.300] |" in text
+    row = "| ours - logmel | +0.160 ± 0.198 (0.020 to 0.300) | [0.250, 0.350], [-0.030, 0.070] | 1 of 2 |"
+    assert row in text
+    assert "90 clips, 9 groups" in text and "linear: p" in text
+    assert "0.9" not in text
+
+
+def test_headline_takes_the_floor_that_is_best_over_seeds(tmp_path):
+    values = {"ours": (0.6, 0.6), "logmel": (0.5, 0.1), "random": (0.4, 0.4)}
+    records = [record(v, system=k, seed=s) for k, both in values.items() for s, v in enumerate(both)]
+    for floor in ("logmel", "random"):
+        for seed in (0, 1):
+            best = max(("logmel", "random"), key=lambda name: values[name][seed]) == floor
+            gap = values["ours"][seed] - values[floor][seed]
+            records.append(paired(gap, seed=seed, system=f"ours - {floor}", best_floor=best))
+    report.append(tmp_path / "e.json", records)
+    rows = [line for line in report.headline(tmp_path).splitlines() if line.startswith("| e |")]
+    assert len(rows) == 1 and "random 0.400" in rows[0] and "2 of 2" in rows[0]
+
+
+def test_refresh_fills_the_block_and_is_idempotent(tmp_path):
+    (tmp_path / "results").mkdir()
+    report.append(tmp_path / "results" / "e.json", [record(0.7), record(0.6, system="logmel"), paired(0.1)])
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- results -->\nold \\1\n<!-- /results -->\nafter\n")
+    report.refresh(tmp_path)
+    text, table = readme.read_text(), (tmp_path / "results" / "README.md").read_text()
+    assert text.startswith("before\n<!-- results -->\n") and text.endswith("<!-- /results -->\nafter\n")
+    assert "old" not in text and "ours 0.700" in text and "### gm/family" in table
+    report.refresh(tmp_path)
+    assert (readme.read_text(), (tmp_path / "results" / "README.md").read_text()) == (text, table)
+
+
+def test_refresh_says_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="results"):
+        report.refresh(tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "README.md").write_text("no block")
+    with pytest.raises(ValueError, match="<!-- results -->"):
+        report.refresh(tmp_path)
+    assert not (tmp_path / "results" / "README.md").exists()
+
+
+def test_differences_in_plain_words():
+    assert report.plain(paired(0.1, 0.06)) == "ours is better than log-mel mean + std by 0.100 [0.040, 0.160]"
+    assert report.plain(paired(-0.1, 0.06)) == "ours is worse than log-mel mean + std by 0.100 [0.040, 0.160]"
+    assert "not shown to differ" in report.plain(paired(0.05, 0.06))
+    assert "contains zero" in report.plain(paired(0.05, 0.05))
+
+
+# ---- the page ----------------------------------------------------------------------------------------------
+
+NASTY = "x</script><img src=q onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """(text of a page, its store, labels, outcome) of 24 clips in 3 classes, one with a hostile name."""
+    folder = tmp_path_factory.mktemp("page")
+    rng, clips = np.random.default_rng(0), []
+    for i in range(24):
+        wave = 0.3 * np.sin(2 * np.pi * (200 + 100 * i) * np.arange(RATE // 4) / RATE)
+        soundfile.write(folder / f"{i}.wav", wave, RATE)
+        labels = {"family": ("bell", "drum", "horn")[i % 3]}
+        clips.append(Clip(folder / f"{i}.wav", labels=labels, name=NASTY if i == 5 else f"clip {i}"))
+    build(clips, folder / "store", workers=1)
+    store = Store(folder / "store")
+    labels = store.values("family")
+    guess = np.where(np.arange(24) < 6, "bell", labels)
+    outcome = Outcome(guess, guess == labels, np.arange(24), {}, ["bell", "drum", "horn"])
+    run = folder / "run"
+    run.mkdir()
+    lines = [{"step": s, "loss": 3.0 - s / 10} for s in (5, 10)]
+    lines += [{"step": 10, "rankme": 1.1, "embedding_std": 0.01, "collapse": True, "online_knn": 0.4}]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 1')
+    auc = record(0.8, task="gm/anomaly", metric="auc", protocol="KNN")
+    result = {"experiment": {"name": "ours"}, "seed": 0, "command": "ssl-audio quickstart", "seconds": 150.0}
+    result |= {"peak_memory_mib": 1234, "versions": {"jax": "9.9"}, "hashes": {"data": store.hash}}
+    result["records"] = [record(), record(0.4, system="logmel"), paired(0.1), auc]
+    x = rng.normal(size=(24, 5)).astype(np.float32) + np.eye(5, dtype=np.float32)[store.codes("family")] * 9
+    page = report.page(run, result, store=store, labels=labels, embedding=x, outcome=outcome, clips=7)
+    assert page == run / "report.html" and not list(run.glob(".report*"))
+    return page.read_text(encoding="utf-8"), store, labels, outcome
+
+
+class Reader(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.words = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_page_asks_nobody_for_anything(made):
+    text = made[0]
+    for tag, attrs in Reader(text).tags:
+        for name in ("src", "href", "xlink:href", "srcset", "data", "action", "poster"):
+            assert attrs.get(name, "#").startswith(("#", "data:")), (tag, attrs)
+        assert tag not in ("link", "iframe", "object", "embed", "base", "form")
+    assert not re.search(
+        r"@import|url\((?!#)|fetch\(|XMLHttpRequest|import\(", re.sub('base64,[^"]+', "", text)
+    )
+    assert "default-src 'none'" in text
+    assert len(text.encode()) < 6 * 2**20
+
+
+def test_page_shows_every_number_and_where_it_came_from(made):
+    words = " ".join(" ".join(Reader(made[0]).words).split())
+    for wanted in ("0.500", "[0.400, 0.600]", "0.800", "AUC", "by 0.100 [0.050, 0.150]", "linear: p", "9.9"):
+        assert wanted in words, wanted
+    for wanted in ("ssl-audio quickstart", "1,234 MiB", "2.5 min", made[1].hash, "Collapse alarm"):
+        assert wanted in words, wanted
+
+
+def test_players_hold_the_clips_and_pictures_have_alt_texts(made):
+    text, store, _, _ = made
+    tags = Reader(text).tags
+    players = [attrs for tag, attrs in tags if tag == "audio"]
+    assert len(players) == 7
+    index = {store.name(i): i for i in range(len(store))}
+    for attrs in players:
+        wave = store[index[attrs["aria-label"]]] / 2**15
+        heard, rate = soundfile.read(io.BytesIO(base64.b64decode(attrs["src"].partition(",")[2])))
+        assert rate == store.rate and len(heard) >= len(wave)
+        spectrum = [np.abs(np.fft.rfft(s, 2**14)).argmax() * RATE / 2**14 for s in (wave, heard)]
+        assert abs(spectrum[0] - spectrum[1]) < 5  # Hz
+    assert all(attrs.get("alt") for tag, attrs in tags if tag == "img")
+    assert all(a.get("aria-label") or a.get("aria-hidden") for tag, a in tags if tag == "svg")
+    assert "true <b>horn</b><br>predicted <b>horn</b> ✓" in text
+
+
+def test_map_has_every_clip_with_label_sound_and_neighbours(made):
+    text, store, labels, outcome = made
+    data = json.loads(
+        re.search(r'<script type="application/json" id=data>(.*?)</script>', text, re.DOTALL)[1]
+    )
+    assert sorted(data["name"]) == sorted(store.name(i) for i in range(24))
+    index = {store.name(i): i for i in range(24)}
+    for name, label, guess, sound in zip(
+        data["name"], data["label"], data["guess"], data["sound"], strict=True
+    ):
+        assert data["labels"][label] == labels[index[name]]
+        assert data["classes"][guess] == outcome.predictions[index[name]]
+        assert sound
+    for i, near in enumerate(data["near"]):
+        assert all(data["label"][j] == data["label"][i] for j in near)
+    assert (
+        sum(
+            tag == "use" and "id" in attrs and attrs["id"].startswith("p") for tag, attrs in Reader(text).tags
+        )
+        >= 24
+    )
+
+
+def test_hostile_names_stay_text(made):
+    assert not any("onerror" in attrs for _, attrs in Reader(made[0]).tags)
+    assert NASTY not in made[0]
+
+
+def test_sound_stops_at_its_budget(monkeypatch, made):
+    store = made[1]
+    monkeypatch.setattr(report, "SOUND_BYTES", 20_000)
+    sounds = report.recordings(store, np.arange(24), [0])
+    assert 0 in sounds and 1 < len(sounds) < 24
+    assert sum(map(len, sounds.values())) <= 20_000
+
+
+def test_shown_takes_classes_in_turn(made):
+    labels = made[2]
+    rows = report.shown(labels, np.arange(24), 6, seed=1)
+    assert sorted(labels[rows]) == ["bell"] * 2 + ["drum"] * 2 + ["horn"] * 2
+    assert (
+        rows
+        == report.shown(labels, np.arange(24), 6, seed=1)
+        != report.shown(labels, np.arange(24), 6, seed=2)
+    )
+    assert len(report.shown(labels, np.arange(24), 99, seed=1)) == 24
+
+
+def test_excerpt_is_the_loudest_stretch():
+    wave = np.zeros(RATE * 3, np.int16)
+    wave[RATE + 100 : 2 * RATE] = 1000
+    cut = report.excerpt(wave, RATE, 1.0)
+    assert len(cut) == RATE and (cut == 1000).sum() >= RATE - 100 - RATE // 50 and cut[-1] == 0
+    np.testing.assert_array_equal(report.excerpt(wave[:50], RATE, 1.0), wave[:50])
+
+
+def test_lengths_must_agree(tmp_path, made):
+    with pytest.raises(ValueError, match="24 clips, 23 labels"):
+        report.page(
+            tmp_path, {}, store=made[1], labels=made[2][:23], embedding=np.zeros((23, 2)), outcome=made[3]
+        )

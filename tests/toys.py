@@ -1,0 +1,150 @@
+"""What many tests share: six tones as wav files and as a store, the smallest experiments, the classes of a room."""
+
+import dataclasses
+import functools
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import soundfile
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ssl_audio import methods
+from ssl_audio.audio.batches import Batches
+from ssl_audio.audio.build import build
+from ssl_audio.audio.scan import scan
+from ssl_audio.audio.store import Store
+from ssl_audio.config import Data, Experiment, View
+from ssl_audio.encoders import AudioNTT, ViT
+from ssl_audio.optim import Optim
+from ssl_audio.signal.augment import Crop, Gain
+from ssl_audio.signal.frontend import LogMel
+from ssl_audio.train import make_step, start
+
+RATE = 8000
+TONES = (180, 320, 560, 900, 1500, 2600)  # Hz
+FRONTEND = LogMel(rate=RATE, n_fft=256, win=256, hop=80, mels=16, fmin=60.0, fmax=3800.0, mean=-11.0, std=4.0)
+VIEW = View(wave=(Crop(2000), Gain(3.0)))
+CONV = AudioNTT(width=16, channels=4, dropout=0.0)
+VIT = ViT(width=16, depth=1, heads=2, patch=(8, 8))
+
+METHODS = {
+    "Autoencoder": (methods.Autoencoder(code=8, hidden=32), CONV, 1),
+    "BYOLA": (methods.BYOLA(hidden=32, width=16, decay=0.9), CONV, 2),
+    "COLA": (methods.COLA(width=16), CONV, 2),
+    "MAE": (methods.MAE(hide=0.5, width=16, depth=1, heads=2), VIT, 1),
+    "SimCLR": (methods.SimCLR(hidden=32, width=16), CONV, 2),
+}
+"""By class name: a small instance, its encoder, its number of views. A method that isn't here gets two guesses."""
+
+
+def wavs(folder: Path, *, takes: int = 6, seconds: float = 0.3, seed: int = 0) -> Path:
+    """A folder of noisy tones, a sub-folder for each pitch."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(int(seconds * RATE)) / RATE
+    for hz in TONES:
+        (folder / f"tone {hz}").mkdir(parents=True, exist_ok=True)
+        for take in range(takes):
+            tone = rng.uniform(0.1, 0.5) * np.sin(2 * np.pi * (hz * rng.uniform(0.97, 1.03) * time + rng.uniform()))
+            wave = tone + 0.02 * rng.standard_normal(len(time))
+            soundfile.write(folder / f"tone {hz}" / f"{take}.wav", wave, RATE)
+    return folder
+
+
+def make_store(folder: Path, out: Path) -> Store:
+    build(scan(folder), out, rate=RATE, workers=1)
+    return Store(out)
+
+
+def experiment(method: str = "SimCLR", **changes) -> Experiment:
+    """A tiny experiment of a method by its class's name."""
+    made, encoder, views = METHODS[method] if method in METHODS else guess(method)
+    kept = Experiment(
+        name=f"toy-{method.lower()}",
+        method=made,
+        encoder=encoder,
+        views=(VIEW,) * views,
+        frontend=FRONTEND,
+        data=Data(seconds=0.3, batch=16),
+        optim=Optim(steps=40, rate=3e-3, warmup=2, clip=5.0),
+        log_every=1,
+        watch_every=10,
+        watch_clips=32,
+        save_every=10,
+    )
+    return dataclasses.replace(kept, **changes)
+
+
+def guess(method: str):
+    """A new method needs no line above if one of these builds: its defaults, a convnet or a ViT, one or two views."""
+    made = getattr(methods, method)()
+    fault = None
+    for encoder, views in ((CONV, 2), (CONV, 1), (VIT, 2), (VIT, 1)):
+        kept = (made, encoder, views)
+        try:
+            METHODS[method] = kept
+            jax.eval_shape(lambda: first_step(method))
+            return kept
+        except Exception as error:
+            del METHODS[method]
+            fault = error
+    raise AssertionError(f"{method}: give it a line in tests/toys.py; by itself it didn't build: {fault}")
+
+
+def first_step(method: str):
+    chosen = experiment(method)
+    graph, state = start(chosen)
+    wave = np.zeros((chosen.data.batch, 2400), np.int16)
+    return make_step(chosen, graph)(state, {"wave": wave, "valid": np.full(len(wave), 2400, np.int32)})[1]
+
+
+def classes(module) -> dict[str, type]:
+    """The dataclasses that a module or the files of a package define, by name."""
+    files = [module]
+    if hasattr(module, "__path__"):
+        files = [importlib.import_module(f"{module.__name__}.{m.name}") for m in pkgutil.iter_modules(module.__path__)]
+    found = {n: c for f in files for n, c in inspect.getmembers(f, inspect.isclass) if c.__module__ == f.__name__}
+    return {n: c for n, c in sorted(found.items()) if dataclasses.is_dataclass(c) and not n.startswith("_")}
+
+
+def sharded(devices: int):
+    """(everywhere, rows): how a state and a batch lie on so many devices."""
+    mesh = Mesh(np.array(jax.devices()[:devices]), ("data",))
+    return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
+
+
+@functools.lru_cache(maxsize=None)
+def started(chosen: Experiment):
+    """Graph and, on the host, the state at step 0: drawn once, put where it is wanted."""
+    graph, state = start(chosen)
+    return graph, jax.device_get(state)
+
+
+def curve(chosen: Experiment, store: Store, steps: int, devices: int = 1):
+    """(losses, last state, step function) of the first steps, on so many devices; the real step, a bare loop."""
+    everywhere, rows = sharded(devices)
+    graph, state = started(chosen)
+    state, step = jax.device_put(state, everywhere), make_step(chosen, graph)
+    batches = Batches(store, samples=round(chosen.data.seconds * store.rate), batch=chosen.data.batch, seed=chosen.seed)
+    losses = []
+    for i in range(steps):
+        state, logs = step(state, jax.device_put(batches[i], rows))
+        losses.append(float(logs["loss"]))
+    return np.array(losses), state, step
+
+
+def small(encoder: type):
+    """The smallest form of an encoder class, by the names of its sizes."""
+    sizes = {"width": 16, "depth": 1, "heads": 2, "channels": 4, "dropout": 0.0, "patch": (8, 8)}
+    return encoder(**{f.name: sizes[f.name] for f in dataclasses.fields(encoder) if f.name in sizes})
+
+
+def same_bits(a, b) -> bool:
+    """Two trees are equal to the last bit."""
+    one, two = jax.tree.leaves_with_path(a), jax.tree.leaves_with_path(b)
+    return [p for p, _ in one] == [p for p, _ in two] and all(
+        np.asarray(x).tobytes() == np.asarray(y).tobytes() for (_, x), (_, y) in zip(one, two, strict=True)
+    )
