@@ -14,10 +14,16 @@ from ssl_audio.config import Experiment, digest
 @jax.jit
 def checksum(tree: Any) -> jax.Array:
     """One number over all bits of all arrays, the same however they are sharded: tells a damaged file."""
-    words = [jax.lax.bitcast_convert_type(x, jnp.uint32) for x in jax.tree.leaves(tree)]
-    # weighted by place, so that swapped values show; integers wrap, so the order of adding doesn't matter
-    sums = [jnp.sum(w.ravel() * (2 * jnp.arange(w.size, dtype=jnp.uint32) + 1), dtype=jnp.uint32) for w in words]
-    return functools.reduce(lambda a, s: a * jnp.uint32(31) + s, sums, jnp.uint32(1))
+
+    def mixed(x):
+        """The sum of a hash of each word and its place: integers wrap, so the order of adding doesn't matter."""
+        w = jax.lax.bitcast_convert_type(x, jnp.uint32).ravel()
+        w = w ^ (jnp.arange(w.size, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9))
+        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):  # MurmurHash3's finaliser: all bits count, signs too
+            w = (w ^ (w >> shift)) * jnp.uint32(factor)
+        return jnp.sum(w ^ (w >> 16), dtype=jnp.uint32)
+
+    return functools.reduce(lambda a, x: a * jnp.uint32(31) + mixed(x), jax.tree.leaves(tree), jnp.uint32(1))
 
 
 class Checkpoints:

@@ -101,7 +101,11 @@ def test_the_law_is_seen_when_broken(file, text):
 
 def test_light_to_import():
     """`import ssl_audio` starts no jax, and preparing data doesn't either."""
-    preparing = [f"ssl_audio.{'.'.join(f.relative_to(ROOT).with_suffix('').parts)}" for f in FILES if room(f) in ("audio", "datasets")]
+    preparing = [
+        f"ssl_audio.{'.'.join(f.relative_to(ROOT).with_suffix('').parts)}"
+        for f in FILES
+        if room(f) in ("audio", "datasets")
+    ]
     text = "import sys, ssl_audio\nassert 'numpy' not in sys.modules\n"
     text += "".join(f"import {name.removesuffix('.__init__')}\n" for name in preparing)
     text += "assert not {'jax', 'flax', 'torch'} & set(sys.modules), 'jax was imported'"

@@ -44,7 +44,10 @@ def restore(run, chosen=CHOSEN):
 
 
 def largest(run, step):
-    return max((f for f in (run / "checkpoints" / str(step)).rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
+    return max(
+        (f for f in (run / "checkpoints" / str(step)).rglob("*") if f.is_file()),
+        key=lambda f: f.stat().st_size,
+    )
 
 
 def flip(file):
@@ -70,7 +73,9 @@ def test_nothing_there_is_none(tmp_path):
     assert restore(tmp_path / "none") == (None, [])
 
 
-@pytest.mark.parametrize("damage", [flip, truncate, lambda file: file.unlink()], ids=["flip", "truncate", "remove"])
+@pytest.mark.parametrize(
+    "damage", [flip, truncate, lambda file: file.unlink()], ids=["flip", "truncate", "remove"]
+)
 def test_damaged_is_named_and_the_one_before_used(run, damage):
     damage(largest(run, 3))
     (step, found), said = restore(run)
@@ -122,11 +127,22 @@ def test_checksum_sees_every_change():
     for other in (swapped, bit, w[::-1], -w):
         assert int(checksum(x | {"params": {"w": jnp.asarray(other), "b": jnp.zeros(7)}})) != kept
     assert int(checksum(x | {"params": {"w": x["params"]["w"], "b": jnp.zeros(7).at[0].set(-0.0)}})) != kept
-    assert int(checksum({"a": jnp.ones(3), "b": jnp.zeros(3)})) != int(checksum({"a": jnp.zeros(3), "b": jnp.ones(3)}))
+    assert int(checksum({"a": jnp.ones(3), "b": jnp.zeros(3)})) != int(
+        checksum({"a": jnp.zeros(3), "b": jnp.ones(3)})
+    )
     assert name(17, x).startswith("17-") and len(name(17, x)) == 11
 
 
 def test_checksum_is_the_same_however_it_is_sharded():
     x = {"w": tree(0)["params"]["w"][:16]}
     everywhere, rows = sharded(8)
-    assert len({int(checksum(x)), int(checksum(jax.device_put(x, everywhere))), int(checksum(jax.device_put(x, rows)))}) == 1
+    assert (
+        len(
+            {
+                int(checksum(x)),
+                int(checksum(jax.device_put(x, everywhere))),
+                int(checksum(jax.device_put(x, rows))),
+            }
+        )
+        == 1
+    )

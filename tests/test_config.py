@@ -40,7 +40,7 @@ def test_unknown_class_and_unknown_value_are_refused():
     with pytest.raises(ValueError, match=r"class os\.Popen is neither"):
         from_json(text | {"method": {"class": "os.Popen"}})
     with pytest.raises(TypeError, match="set"):
-        to_json(dataclasses.replace(experiment(), views={1}))
+        to_json(dataclasses.replace(experiment(), method={1}))
 
 
 def test_fields_of_an_older_version_are_passed_over():

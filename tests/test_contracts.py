@@ -159,8 +159,12 @@ def test_padding_changes_no_embedding(encoder, frames):
     alone = net.embed(spec(6, 40)[2:3, :frames])
     for junk in (0.0, -3.0, 1e3):
         padded = spec(6, 40).at[2:, frames:].set(junk)
-        np.testing.assert_allclose(embed(padded, jnp.array([40, 40] + 4 * [frames]))[2:3], alone, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(embed(padded, jnp.array([40, 40] + 4 * [frames]))[:2], embed(padded)[:2], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            embed(padded, jnp.array([40, 40] + 4 * [frames]))[2:3], alone, rtol=1e-4, atol=1e-5
+        )
+    np.testing.assert_allclose(
+        embed(padded, jnp.array([40, 40] + 4 * [frames]))[:2], embed(padded)[:2], rtol=1e-4, atol=1e-5
+    )
 
 
 @every_encoder
@@ -202,7 +206,10 @@ def test_augmentation(name):
     assert from_json(json.loads(json.dumps(to_json(change)))) == change
     shape = (4, 2000) if len(type(change).__call__.__annotations__["x"].dim_str.split()) == 2 else (4, 30, 16)
     expected = (4, 1000) if name == "Crop" else shape
-    x = jnp.tile(jnp.asarray(np.random.default_rng(0).standard_normal(shape[1:]), jnp.float32)[None], (4,) + (1,) * (len(shape) - 1))
+    x = jnp.tile(
+        jnp.asarray(np.random.default_rng(0).standard_normal(shape[1:]), jnp.float32)[None],
+        (4,) + (1,) * (len(shape) - 1),
+    )
     f = jax.jit(change)
     y, again, other = f(jax.random.key(0), x), f(jax.random.key(0), x), f(jax.random.key(1), x)
     assert y.shape == expected and y.dtype == x.dtype

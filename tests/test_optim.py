@@ -31,7 +31,12 @@ def test_schedule_closed_form(warmup, cosine):
 
 
 def test_decay_moves_matrices_only():
-    params = {"kernel": jnp.ones((3, 4)), "conv": jnp.ones((3, 3, 1, 2)), "bias": jnp.ones(4), "scale": jnp.ones(4)}
+    params = {
+        "kernel": jnp.ones((3, 4)),
+        "conv": jnp.ones((3, 3, 1, 2)),
+        "bias": jnp.ones(4),
+        "scale": jnp.ones(4),
+    }
     assert matrices(params) == {"kernel": True, "conv": True, "bias": False, "scale": False}
     tx = Optim(steps=10, rate=0.1, cosine=False, decay=0.5).build()
     zero = jax.tree.map(jnp.zeros_like, params)
@@ -74,13 +79,17 @@ class Mean:
 
 def test_accumulation_equals_the_full_batch():
     def run(parts):
-        chosen = dataclasses.replace(experiment(), method=Mean(), encoder=VIT, views=(View(),))
-        chosen = dataclasses.replace(chosen, optim=dataclasses.replace(chosen.optim, accumulate=parts, warmup=0))
+        chosen = experiment(method=Mean(), encoder=VIT, views=(View(),))
+        chosen = dataclasses.replace(
+            chosen, optim=dataclasses.replace(chosen.optim, accumulate=parts, warmup=0)
+        )
         graph, state = started(chosen)
         wave = np.random.default_rng(0).integers(-9000, 9000, (16, 2400)).astype(np.int16)
         batch = jax.device_put({"wave": wave, "index": np.arange(16, dtype=np.int32)})
         state, logs = make_step(chosen, graph)(jax.device_put(state), batch)
-        (mu,) = [s.mu for s in jax.tree.leaves(state.opt, is_leaf=lambda s: hasattr(s, "mu")) if hasattr(s, "mu")]
+        (mu,) = [
+            s.mu for s in jax.tree.leaves(state.opt, is_leaf=lambda s: hasattr(s, "mu")) if hasattr(s, "mu")
+        ]
         return logs, mu
 
     (whole, mu), (parts, mu4) = run(1), run(4)

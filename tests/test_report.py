@@ -156,7 +156,7 @@ def made(tmp_path_factory):
     result = {"experiment": {"name": "ours"}, "seed": 0, "command": "ssl-audio quickstart", "seconds": 150.0}
     result |= {"peak_memory_mib": 1234, "versions": {"jax": "9.9"}, "hashes": {"data": store.hash}}
     result["records"] = [record(), record(0.4, system="logmel"), paired(0.1), auc]
-    x = rng.normal(size=(24, 5)).astype(np.float32) + np.eye(5, dtype=np.float32)[store.codes("family")] * 9
+    x = rng.normal(size=(24, 3)).astype(np.float32) / 9 + np.eye(3, dtype=np.float32)[store.codes("family")]
     page = report.page(run, result, store=store, labels=labels, embedding=x, outcome=outcome, clips=7)
     assert page == run / "report.html" and not list(run.glob(".report*"))
     return page.read_text(encoding="utf-8"), store, labels, outcome

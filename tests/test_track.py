@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,18 +24,31 @@ from ssl_audio import track  # noqa: E402
 
 
 def records(folder: Path) -> list:
-    """Records of an offline run. The file is LevelDB's log format: blocks of 32 KiB, the first of which
-    begins with 7 bytes of header, in them chunks of crc (4 bytes), length (2), type (1: whole, 2: first,
-    3: middle, 4: last).
+    """Records of an offline run, once its last one is on disk: wandb's own process writes them in its own time."""
+    wandb.teardown()
+    deadline = time.monotonic() + 120
+    while True:
+        found = parsed(folder)
+        if any(record.WhichOneof("record_type") == "exit" for record in found) or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
+
+
+def parsed(folder: Path) -> list:
+    """Whole records of the file so far. It is LevelDB's log format: blocks of 32 KiB, the first of which begins
+    with 7 bytes of header, in them chunks of crc (4 bytes), length (2), type (1: whole, 2: first, 3: middle,
+    4: last).
     """
     (file,) = folder.glob("*.wandb")
     data, at, found, part = file.read_bytes(), 7, [], b""
-    assert data[:4] == b":W&B"
+    assert data[:4] in (b":W&B", b"")
     while at + 7 <= len(data):
         if 32768 - at % 32768 < 7:
             at += 32768 - at % 32768
             continue
         _, length, kind = struct.unpack("<IHB", data[at : at + 7])
+        if at + 7 + length > len(data):
+            break
         part += data[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):

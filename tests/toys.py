@@ -3,12 +3,14 @@
 import dataclasses
 import functools
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 import soundfile
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -24,6 +26,9 @@ from ssl_audio.signal.augment import Crop, Gain
 from ssl_audio.signal.frontend import LogMel
 from ssl_audio.train import make_step, start
 
+needs_report = pytest.mark.skipif(
+    importlib.util.find_spec("ssl_audio.report") is None, reason="ssl_audio/report.py is not written yet"
+)
 RATE = 8000
 TONES = (180, 320, 560, 900, 1500, 2600)  # Hz
 FRONTEND = LogMel(rate=RATE, n_fft=256, win=256, hop=80, mels=16, fmin=60.0, fmax=3800.0, mean=-11.0, std=4.0)
@@ -48,7 +53,9 @@ def wavs(folder: Path, *, takes: int = 6, seconds: float = 0.3, seed: int = 0) -
     for hz in TONES:
         (folder / f"tone {hz}").mkdir(parents=True, exist_ok=True)
         for take in range(takes):
-            tone = rng.uniform(0.1, 0.5) * np.sin(2 * np.pi * (hz * rng.uniform(0.97, 1.03) * time + rng.uniform()))
+            tone = rng.uniform(0.1, 0.5) * np.sin(
+                2 * np.pi * (hz * rng.uniform(0.97, 1.03) * time + rng.uniform())
+            )
             wave = tone + 0.02 * rng.standard_normal(len(time))
             soundfile.write(folder / f"tone {hz}" / f"{take}.wav", wave, RATE)
     return folder
@@ -59,7 +66,7 @@ def make_store(folder: Path, out: Path) -> Store:
     return Store(out)
 
 
-def experiment(method: str = "SimCLR", **changes) -> Experiment:
+def experiment(method: str = "SimCLR", /, **changes) -> Experiment:
     """A tiny experiment of a method by its class's name."""
     made, encoder, views = METHODS[method] if method in METHODS else guess(method)
     kept = Experiment(
@@ -105,8 +112,13 @@ def classes(module) -> dict[str, type]:
     """The dataclasses that a module or the files of a package define, by name."""
     files = [module]
     if hasattr(module, "__path__"):
-        files = [importlib.import_module(f"{module.__name__}.{m.name}") for m in pkgutil.iter_modules(module.__path__)]
-    found = {n: c for f in files for n, c in inspect.getmembers(f, inspect.isclass) if c.__module__ == f.__name__}
+        files = [
+            importlib.import_module(f"{module.__name__}.{m.name}")
+            for m in pkgutil.iter_modules(module.__path__)
+        ]
+    found = {
+        n: c for f in files for n, c in inspect.getmembers(f, inspect.isclass) if c.__module__ == f.__name__
+    }
     return {n: c for n, c in sorted(found.items()) if dataclasses.is_dataclass(c) and not n.startswith("_")}
 
 
@@ -116,7 +128,7 @@ def sharded(devices: int):
     return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def started(chosen: Experiment):
     """Graph and, on the host, the state at step 0: drawn once, put where it is wanted."""
     graph, state = start(chosen)
@@ -128,7 +140,9 @@ def curve(chosen: Experiment, store: Store, steps: int, devices: int = 1):
     everywhere, rows = sharded(devices)
     graph, state = started(chosen)
     state, step = jax.device_put(state, everywhere), make_step(chosen, graph)
-    batches = Batches(store, samples=round(chosen.data.seconds * store.rate), batch=chosen.data.batch, seed=chosen.seed)
+    batches = Batches(
+        store, samples=round(chosen.data.seconds * store.rate), batch=chosen.data.batch, seed=chosen.seed
+    )
     losses = []
     for i in range(steps):
         state, logs = step(state, jax.device_put(batches[i], rows))

@@ -47,10 +47,17 @@ def styled(i: int) -> tuple[str, str]:
     return COLOURS[i % len(COLOURS)], SHAPES[i % len(SHAPES)]
 
 
+class Picture(Figure):
+    """A figure that Jupyter shows by itself, which it does for pyplot's figures only."""
+
+    def _repr_png_(self) -> bytes:
+        return base64.b64decode(png(self).partition(",")[2])
+
+
 def figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches, laid out without overlaps, drawn by Agg."""
     with matplotlib.rc_context(STYLE):
-        made = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+        made = Picture(figsize=(width, height), layout="constrained", facecolor="white")
         FigureCanvasAgg(made)
         return made
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 # --- waves [b t] ---
@@ -180,6 +181,32 @@ def linear_fade(
 ) -> Float[Array, "b f m"]:
     """x plus a straight line over its frames, from first to last."""
     return x + jnp.linspace(first, last, x.shape[1], axis=1).astype(x.dtype)[..., None]
+
+
+@dataclass(frozen=True)
+class RandomEqualiser:
+    """A smooth gain curve over the bands, added to the log-spectrogram: another microphone, another room.
+
+    gain    the curve's values at its knots are uniform in −gain to gain
+    points  knots, evenly spaced from the lowest band to the highest, with straight lines between; >= 2
+
+    The linear form of FilterAugment (Nam et al. 2022), with knots at fixed places.
+    """
+
+    gain: float = 1.0
+    points: int = 5
+
+    def __call__(self, key: PRNGKeyArray, x: Float[Array, "b f m"]) -> Float[Array, "b f m"]:
+        knots = jax.random.uniform(key, (x.shape[0], self.points), minval=-self.gain, maxval=self.gain)
+        return equalise(x, knots)
+
+
+def equalise(x: Float[Array, "b f m"], knots: Float[Array, "b p"]) -> Float[Array, "b f m"]:
+    """x plus the lines through `knots`, which lie evenly from the first band to the last."""
+    p = knots.shape[1]
+    place = np.linspace(0, p - 1, x.shape[2])
+    lines = np.maximum(0, 1 - np.abs(place[None] - np.arange(p)[:, None])).astype(np.float32)
+    return x + jnp.matmul(knots, lines, precision="highest").astype(x.dtype)[:, None]
 
 
 @dataclass(frozen=True)

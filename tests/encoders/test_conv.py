@@ -59,7 +59,10 @@ def test_block_is_the_plain_order(cin, frames):
 def test_convolution_and_its_gradient(cin):
     x, kernel, weight = draw(2, 7, 6, cin), draw(3, 3, cin, 4), draw(2, 7, 6, 4)
     np.testing.assert_allclose(conv3x3(x, kernel), plain_conv(x, kernel), atol=1e-5)
-    grads = [jax.jit(jax.grad(lambda x, k: jnp.sum(f(x, k) * weight), (0, 1)))(x, kernel) for f in (conv3x3, plain_conv)]
+    grads = [
+        jax.jit(jax.grad(lambda x, k: jnp.sum(f(x, k) * weight), (0, 1)))(x, kernel)
+        for f in (conv3x3, plain_conv)
+    ]
     for a, b in zip(*grads, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 

@@ -29,7 +29,10 @@ def test_block_is_pytorchs(masked):
     for name, linear in parts.items():
         joint = "_" if name.endswith("in_proj") else "."
         linear.bias[...] = draw(*linear.bias.shape)
-        weights |= {f"{name}{joint}weight": to(linear.kernel[...]).T, f"{name}{joint}bias": to(linear.bias[...])}
+        weights |= {
+            f"{name}{joint}weight": to(linear.kernel[...]).T,
+            f"{name}{joint}bias": to(linear.bias[...]),
+        }
     for name, norm in {"norm1": block.norm1, "norm2": block.norm2}.items():
         norm.scale[...] = 1 + 0.3 * draw(12)
         weights |= {f"{name}.weight": to(norm.scale[...]), f"{name}.bias": to(norm.bias[...])}
@@ -70,7 +73,9 @@ def test_keep_takes_tokens_with_their_positions():
     """Keeping all, in another order, permutes the tokens; keeping some is not keeping others."""
     net, x = VIT.build(16, rngs=nnx.Rngs(0)), draw(2, 24, 16)
     order = jnp.array([[3, 1, 0, 2, 5, 4], [5, 4, 3, 2, 1, 0]])
-    np.testing.assert_allclose(net(x, keep=order), jnp.take_along_axis(net(x), order[..., None], 1), atol=1e-5)
+    np.testing.assert_allclose(
+        net(x, keep=order), jnp.take_along_axis(net(x), order[..., None], 1), atol=1e-5
+    )
     changed = x.at[:, :8, :8].set(9.0)  # patch 0
     np.testing.assert_array_equal(net(x, keep=order[:, :2]), net(changed, keep=order[:, :2]))
     assert not np.allclose(net(x, keep=order[:, 2:]), net(changed, keep=order[:, 2:]))

@@ -83,9 +83,10 @@ def test_svg_is_one_element_with_its_alt_text_and_always_the_same():
     assert "DOCTYPE" not in text and text == make()
 
 
-def test_png_is_a_png():
-    text = plots.png(plots.spectrogram(np.ones(1600), RATE))
-    assert base64.b64decode(text.partition(",")[2])[:8] == b"\x89PNG\r\n\x1a\n"
+def test_png_is_a_png_and_so_is_what_jupyter_shows():
+    made = plots.spectrogram(np.ones(1600), RATE)
+    kept = base64.b64decode(plots.png(made).partition(",")[2])
+    assert kept[:8] == b"\x89PNG\r\n\x1a\n" and made._repr_png_() == kept
 
 
 def test_pyplot_and_the_users_settings_are_left_alone():

@@ -31,7 +31,9 @@ def test_input_is_corrupted_as_told(parts, monkeypatch):
     made, net, spec = parts
     seen = []
     inner = type(net.encoder).__call__
-    monkeypatch.setattr(type(net.encoder), "__call__", lambda self, x, **k: seen.append(np.asarray(x)) or inner(self, x, **k))
+    monkeypatch.setattr(
+        type(net.encoder), "__call__", lambda self, x, **k: seen.append(np.asarray(x)) or inner(self, x, **k)
+    )
     made.loss(net, (spec,), {}, jax.random.key(0))
     dataclasses.replace(made, noise=0.0, drop=0.0).loss(net, (spec,), {}, jax.random.key(0))
     noisy, clean = seen

@@ -31,7 +31,9 @@ def test_teacher_is_the_average_in_closed_form():
     for n in range(1, 8):
         chosen.method.after(net, jnp.int32(n))
     teacher = nnx.as_pure(nnx.state(net.teacher, nnx.Param))
-    expected = jax.tree.map(lambda w, t: w + chosen.method.decay**7 * (t - w), online, nnx.as_pure(other["teacher"]))
+    expected = jax.tree.map(
+        lambda w, t: w + chosen.method.decay**7 * (t - w), online, nnx.as_pure(other["teacher"])
+    )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), teacher, expected)
 
 
@@ -45,7 +47,9 @@ def test_no_gradient_reaches_the_teacher_and_order_of_views_is_free():
 
     @jax.jit
     def value(params, frozen, views):
-        loss = lambda p, f: chosen.method.loss(nnx.merge(graph, p, f, state.rest), views, {}, jax.random.key(0))[0]
+        loss = lambda p, f: chosen.method.loss(
+            nnx.merge(graph, p, f, state.rest), views, {}, jax.random.key(0)
+        )[0]
         return jax.value_and_grad(loss, (0, 1))(params, frozen)
 
     loss, (online, teacher) = value(state.params, state.frozen, views())
@@ -66,7 +70,10 @@ def test_loss_is_the_normalised_distance():
     loss, _ = chosen.method.loss(net, (a, b), {}, jax.random.key(0))
     both = jnp.concatenate([a, b])
     both = (both - both.mean()) / both.std()
-    q, z = net.predict(net.online.project(net.online.encoder.embed(both))), net.teacher.project(net.teacher.encoder.embed(both))
+    q, z = (
+        net.predict(net.online.project(net.online.encoder.embed(both))),
+        net.teacher.project(net.teacher.encoder.embed(both)),
+    )
     q, z = (x / jnp.linalg.norm(x, axis=1, keepdims=True) for x in (q, z))
     one, two = ((q[:6] - z[6:]) ** 2).sum(1).mean(), ((q[6:] - z[:6]) ** 2).sum(1).mean()
     np.testing.assert_allclose(loss, one + two, rtol=1e-4)

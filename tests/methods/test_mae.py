@@ -36,7 +36,9 @@ def test_hidden_patches_do_not_reach_the_encoder(parts, monkeypatch):
     made, net, spec, keep, hidden = parts
     seen = []
     inner = type(net.encoder).__call__
-    monkeypatch.setattr(type(net.encoder), "__call__", lambda *a, **k: seen.append(inner(*a, **k)) or seen[-1])
+    monkeypatch.setattr(
+        type(net.encoder), "__call__", lambda *a, **k: seen.append(inner(*a, **k)) or seen[-1]
+    )
     made.loss(net, (spec,), {}, KEY)
     made.loss(net, (poke(spec, hidden[:, 0]),), {}, KEY)
     made.loss(net, (poke(spec, keep[:, 0]),), {}, KEY)
@@ -78,6 +80,8 @@ def test_share_that_is_hidden(parts, hide, kept, monkeypatch):
     _, net, spec, _, _ = parts
     shapes = []
     inner = type(net.encoder).__call__
-    monkeypatch.setattr(type(net.encoder), "__call__", lambda *a, **k: shapes.append(k["keep"].shape) or inner(*a, **k))
+    monkeypatch.setattr(
+        type(net.encoder), "__call__", lambda *a, **k: shapes.append(k["keep"].shape) or inner(*a, **k)
+    )
     dataclasses.replace(METHODS["MAE"][0], hide=hide).loss(net, (spec,), {}, KEY)
     assert shapes == [(3, kept)]

@@ -215,3 +215,16 @@ def test_shift_of_frames_goes_round():
     np.testing.assert_array_equal(out[..., 0], [[3, 0, 1, 2], [1, 2, 3, 0], [3, 0, 1, 2]])
     drawn = np.asarray(augment.TimeShift(1)(KEY, jnp.broadcast_to(x[:1], (200, 4, 2))))[:, 0, 0]
     assert set(drawn) == {0.0, 1.0, 3.0}
+
+
+def test_equaliser_goes_through_its_knots_at_every_frame():
+    out = augment.equalise(jnp.zeros((2, 3, 9)), jnp.array([[0.0, 4.0, -2.0], [1.0, 1.0, 1.0]]))
+    np.testing.assert_allclose(out[0], np.tile([0, 1, 2, 3, 4, 2.5, 1, -0.5, -2], (3, 1)), atol=1e-6)
+    np.testing.assert_allclose(out[1], 1.0, atol=1e-6)
+
+
+def test_random_equaliser_draws_within_its_gain():
+    knots = np.asarray(augment.RandomEqualiser(2.0, 3)(KEY, jnp.zeros((3000, 1, 3))))[:, 0]
+    assert np.abs(knots).max() <= 2.0
+    np.testing.assert_allclose(knots.std(0), 2 / np.sqrt(3), rtol=0.05)
+    assert np.abs(np.corrcoef(knots.T) - np.eye(3)).max() < 0.08

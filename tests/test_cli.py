@@ -1,0 +1,195 @@
+"""The command line as people use it: a folder of sounds to judged embeddings, help, and errors in one line."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from toys import RATE, TONES, needs_report
+
+from ssl_audio import __version__, cli
+from ssl_audio.audio.scan import scan
+
+FILE = '''"""The test's experiment."""
+import dataclasses
+from toys import experiment as make
+experiment = make("SimCLR", frontend=dataclasses.replace(make().frontend, mean=0.0, std=1.0), name="own")
+'''
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """In a folder of its own, with a cache of its own, and jax's settings left alone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(cli, "compilation_cache", lambda: None)
+    Path("own.py").write_text(FILE)
+    return tmp_path
+
+
+def fault(*args) -> str:
+    """What people read when it goes wrong: one line, no traceback."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(list(args))
+    assert isinstance(left.value.code, str)
+    assert left.value.code.startswith("ssl-audio") and "\n" not in left.value.code
+    return left.value.code
+
+
+def test_usage_and_version(capsys):
+    for args in ([], ["--help"], ["-h"]):
+        cli.main(args)
+        text = capsys.readouterr().out
+        assert all(
+            re.search(rf"^  {verb} ", text, re.M)
+            for verb in ("quickstart", "store", "train", "embed", "evaluate", "report")
+        )
+    cli.main(["--version"])
+    assert capsys.readouterr().out.strip() == f"ssl-audio {__version__}"
+
+
+@pytest.mark.parametrize("verb", ["quickstart", "store", "train", "embed", "evaluate", "report"])
+def test_help_of_each_verb(verb, capsys):
+    if verb not in ("store", "embed"):
+        pytest.importorskip("ssl_audio.report", reason="not written yet")
+    with pytest.raises(SystemExit) as left:
+        cli.main([verb, *(["own.py"] if verb == "train" else []), "--help"])
+    assert left.value.code in (0, None)
+    text = capsys.readouterr().out
+    assert f"usage: ssl-audio {verb}" in text
+    if verb == "train":
+        for option in (
+            "--data.store",
+            "--optim.steps",
+            "--tiny",
+            "--run",
+            "--track",
+            "--seed",
+            "--precision",
+        ):
+            assert option in text, option
+
+
+def test_errors_of_store(tones):
+    Path("empty").mkdir()
+    assert "no sound files under it" in fault("store", "empty", "--out", "s")
+    Path("bad").mkdir()
+    Path("bad/a.wav").write_bytes(b"not a sound")
+    assert "bad" in fault("store", "bad", "--out", "s")
+    assert "no such folder" in fault("store", "nowhere", "--out", "s")
+    assert not Path("s/manifest.json").exists()
+
+
+@needs_report
+def test_errors_of_train_and_after(tones):
+    assert "no such experiment file" in fault("train", "nowhere.py")
+    Path("wrong.py").write_text("x = 1")
+    assert "sets `experiment" in fault("train", "wrong.py")
+    assert "no store given" in fault("train", "own.py")
+    assert "no store here" in fault("train", "own.py", "--data.store", "nowhere")
+    cli.main(["store", str(tones), "--out", "fast", "--rate", "16000", "--workers", "1"])
+    assert "16000 Hz" in fault("train", "own.py", "--data.store", "fast", "--tiny")
+    assert "no store here" in fault("embed", "nowhere", "--store", "nowhere")
+    assert "no run here" in fault("embed", "nowhere", "--store", "fast")
+    assert "isn't a task" in fault("evaluate", "nowhere", "--tasks", "gm/shoe-size")
+    with pytest.raises(SystemExit, match="no verb 'trian'"):
+        cli.main(["trian"])
+    with pytest.raises(SystemExit, match="usage: ssl-audio train"):
+        cli.main(["train", "--tiny"])
+
+
+def speakers(folder: Path) -> Path:
+    """Four digits by three speakers, five takes each, as a CSV: a corpus of the kind of FSDD."""
+    rng, rows = np.random.default_rng(0), []
+    time = np.arange(int(0.3 * RATE)) / RATE
+    folder.mkdir()
+    for digit, hz in enumerate(TONES[:4]):
+        for speaker in range(3):
+            for take in range(5):
+                path = f"{digit}_{speaker}_{take}.wav"
+                wave = 0.3 * np.sin(
+                    2 * np.pi * hz * (1 + 0.05 * speaker) * time + take
+                ) + 0.01 * rng.standard_normal(len(time))
+                soundfile.write(folder / path, wave, RATE)
+                rows.append(
+                    {
+                        "path": path,
+                        "digit": digit,
+                        "speaker": f"s{speaker}",
+                        "fold": "test" if take < 2 else "train",
+                        "group": f"s{speaker}",
+                    }
+                )
+    with open(folder / "labels.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / "labels.csv"
+
+
+@needs_report
+def test_from_a_folder_to_records(tones, capsys, monkeypatch):
+    """store, train --tiny, embed, evaluate; each verb twice, as people do."""
+    for known in ("known from before 0", "unchanged"):
+        cli.main(["store", str(tones), "--out", "sounds", "--rate", str(RATE), "--workers", "1"])
+        text = capsys.readouterr().out
+        assert "36 clips" in text and known in text
+
+    cli.main(["train", "own.py", "--data.store", "sounds", "--tiny", "--run", "run", "--seed", "3"])
+    text = capsys.readouterr().out
+    assert "step 6/6" in text and "done: run" in text
+    left = json.loads(Path("run/experiment.json").read_text())
+    assert left["seed"] == 3 and left["data"]["store"] == "sounds" and left["frontend"]["std"] > 1
+    assert Path("run/experiment.py").read_text() == FILE
+    metrics = Path("run/metrics.jsonl").read_text()
+    cli.main(["train", "own.py", "--data.store", "sounds", "--tiny", "--run", "run", "--seed", "3"])
+    assert "resuming run at step 6 of 6" in capsys.readouterr().out
+    assert Path("run/metrics.jsonl").read_text() == metrics
+    assert "another experiment (seed: 3 there, 4 here)" in fault(
+        "train", "own.py", "--data.store", "sounds", "--tiny", "--run", "run", "--seed", "4"
+    )
+
+    capsys.readouterr()
+    cli.main(["embed", "run", "--store", "sounds"])
+    assert "36 clips x 16 numbers, by checkpoint 6-" in capsys.readouterr().out
+    with np.load("run/sounds.npz") as kept:
+        assert kept["x"].shape == (36, 16) and np.isfinite(kept["x"]).all()
+        assert kept["label_label"].tolist() == [str(n).split("/")[0] for n in kept["name"]]
+    cli.main(["embed", "run", "--store", "sounds", "--out", "elsewhere/any"])
+    assert Path("elsewhere/any").is_file()
+
+    table = speakers(Path("spoken"))
+    monkeypatch.setattr(cli, "corpora", lambda: {"fsdd": types.SimpleNamespace(clips=lambda: scan(table))})
+    for times in (1, 2):
+        cli.main(["evaluate", "run", "--tasks", "fsdd/digit", "fsdd/digit-loso"])
+        records = json.loads(Path("results/own.json").read_text())
+        found = [r for r in records if r["metric"] == "accuracy" and r["task"] == "fsdd/digit-loso"]
+        assert sorted(r["system"] for r in found) == sorted(["own", "random", "logmel", "majority"] * times)
+    for record in found:
+        assert record["n"] == 60 and record["groups"] == 3 and record["seed"] == 3
+        assert record["model"].startswith("6-") and record["data"] and record["code"]
+    value = {r["system"]: r["value"] for r in found}
+    assert value["majority"] == pytest.approx(0.25) and value["logmel"] > 0.9
+
+
+@needs_report
+def test_process_says_errors_without_a_traceback(here):
+    code = "from ssl_audio.cli import main; main()"
+    root = Path(cli.__file__).parents[1]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "embed", "x", "--store", "y"], capture_output=True, text=True, env=env
+    )
+    assert done.returncode == 1
+    assert (
+        done.stderr.strip()
+        == "ssl-audio embed: y: no store here (no manifest.json); make one: ssl-audio store"
+    )

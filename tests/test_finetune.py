@@ -1,0 +1,53 @@
+"""Fine-tuning: few labels, drawn and used as told; it learns, and leaves the caller's state alone."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from toys import experiment, same_bits, started
+
+from ssl_audio.finetune import Finetune, few, finetune
+
+
+def test_few_takes_so_many_of_each_class_from_the_rows_given():
+    labels = np.array(list("aaaaaabbbbcc"))
+    rows = np.array([0, 1, 2, 3, 6, 7, 8, 9, 10])
+    chosen = few(labels, rows, 3, seed=0)
+    assert set(chosen) <= set(rows) and np.all(np.diff(chosen) > 0)
+    assert {c: int((labels[chosen] == c).sum()) for c in "abc"} == {"a": 3, "b": 3, "c": 1}
+    np.testing.assert_array_equal(chosen, few(labels, rows, 3, seed=0))
+    assert any(not np.array_equal(chosen, few(labels, rows, 3, seed=s)) for s in range(1, 9))
+
+
+@pytest.fixture(scope="module")
+def tuned(store):
+    """(predictions, their truth, the state before and after) of a short fine-tuning from random weights."""
+    chosen = experiment("BYOLA")
+    graph, before = started(chosen)
+    state = jax.device_put(before)
+    labels = store.values("label")
+    train = few(labels, np.arange(len(store)), 4, seed=0)
+    test = np.setdiff1d(np.arange(len(store)), train)[::-1]
+    recipe = Finetune(steps=40, batch=16, rate=1e-2, encoder_rate=1.0)
+    go = lambda **k: finetune(
+        chosen, state, graph, store, labels, train, test, recipe=dataclasses.replace(recipe, **k)
+    )
+    return go, go(), labels[test], before, state
+
+
+def test_it_learns_and_predicts_in_the_order_of_test(tuned):
+    _, guess, truth, _, _ = tuned
+    assert guess.shape == truth.shape
+    assert np.mean(guess == truth) > 0.6  # six tones: chance is 1/6
+
+
+def test_the_state_given_is_neither_changed_nor_donated(tuned):
+    _, _, _, before, state = tuned
+    assert same_bits(before, jax.device_get(state))
+
+
+def test_without_steps_it_is_chance_and_the_same_seed_is_the_same(tuned):
+    go, guess, truth, _, _ = tuned
+    np.testing.assert_array_equal(go(), guess)
+    assert np.mean(go(steps=1, rate=0.0) == truth) < 0.5
