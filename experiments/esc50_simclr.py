@@ -1,8 +1,9 @@
 """SimCLR on the sound of ESC-50 alone, no labels: 2,000 clips of 5 s.
 
-Two crops of 1.5 s within 3 s of a clip; a hop of 20 ms, so that a crop is 76 frames; log-mixup-exp, random resize crop and
-linear fader as in BYOL-A. After Fonseca et al., "Unsupervised Contrastive Learning of Sound Event Representations", 2021.
-All five folds' sound is used without labels, the test folds' too (as for any corpus that one has in hand).
+Two crops of 1.5 s within 3 s of a clip; a hop of 20 ms, so that a crop is 76 frames; log-mixup-exp, random
+resize crop and linear fader as in BYOL-A. After Fonseca et al., "Unsupervised Contrastive Learning of Sound
+Event Representations", 2021. All five folds' sound is used without labels, the test folds' too (as for any
+corpus that one has in hand).
 
     ssl-audio store esc50 --out stores/esc50
     ssl-audio train experiments/esc50_simclr.py

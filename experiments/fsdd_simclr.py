@@ -1,8 +1,9 @@
 """SimCLR on the sound of the Free Spoken Digit Dataset alone, no labels: 3,000 clips of about 0.4 s at 8 kHz.
 
-A digit must be known again in the mouth of another speaker, through another microphone: so the views change level, noise,
-equalisation and, by the random resize crop over a canvas 1.5 times as high, the place and spread of the formants. The short
-window (20 ms) blurs the pitch. Every speaker's sound is used without labels, the left-out one's too.
+A digit must be known again in the mouth of another speaker, through another microphone: so the views change
+level, noise, equalisation and, by the random resize crop over a canvas 1.5 times as high, the place and
+spread of the formants. The short window (20 ms) blurs the pitch. Every speaker's sound is used without
+labels, the left-out one's too.
 
     ssl-audio store fsdd --rate 8000 --out stores/fsdd-8000
     ssl-audio train experiments/fsdd_simclr.py
@@ -13,7 +14,15 @@ from ssl_audio.config import Data, Experiment, View
 from ssl_audio.encoders import AudioNTT
 from ssl_audio.methods import SimCLR
 from ssl_audio.optim import Optim
-from ssl_audio.signal.augment import Crop, Gain, MixupLogExp, Noise, RandomEqualiser, RandomLinearFader, RandomResizeCrop
+from ssl_audio.signal.augment import (
+    Crop,
+    Gain,
+    MixupLogExp,
+    Noise,
+    RandomEqualiser,
+    RandomLinearFader,
+    RandomResizeCrop,
+)
 from ssl_audio.signal.frontend import LogMel
 
 view = View(

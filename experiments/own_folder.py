@@ -4,10 +4,11 @@
     ssl-audio train experiments/own_folder.py --data.store stores/mine
     ssl-audio embed runs/own_folder --store stores/mine
 
-Two crops of about a second from each clip must find each other among the other clips of the batch. What to change first:
-`--optim.steps` (1,000 for a few hundred clips; 10,000 and more for hours of sound), `--data.batch`, and `--data.seconds` for
-the length of sound within which two crops should count as the same. Set `--watch-label label` to see a kNN accuracy along
-the way if your folder's sub-folders are labels; it never steers the training.
+Two crops of about a second from each clip must find each other among the other clips of the batch. What to
+change first: `--optim.steps` (1,000 for a few hundred clips; 10,000 and more for hours of sound),
+`--data.batch`, and `--data.seconds` for the length of sound within which two crops should count as the same.
+Set `--watch-label label` to see a kNN accuracy along the way if your folder's sub-folders are labels; it
+never steers the training.
 """
 
 from ssl_audio.config import Data, Experiment, View
@@ -17,7 +18,9 @@ from ssl_audio.optim import Optim
 from ssl_audio.signal.augment import Crop, Gain, MixupLogExp, RandomLinearFader, RandomResizeCrop
 from ssl_audio.signal.frontend import LogMel
 
-view = View(wave=(Crop(15_200), Gain(6.0)), spec=(MixupLogExp(0.2), RandomResizeCrop(), RandomLinearFader(1.0)))
+view = View(
+    wave=(Crop(15_200), Gain(6.0)), spec=(MixupLogExp(0.2), RandomResizeCrop(), RandomLinearFader(1.0))
+)
 
 experiment = Experiment(
     name="own_folder",

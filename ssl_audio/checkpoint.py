@@ -16,10 +16,14 @@ def checksum(tree: Any) -> jax.Array:
     """One number over all bits of all arrays, the same however they are sharded: tells a damaged file."""
 
     def mixed(x):
-        """The sum of a hash of each word and its place: integers wrap, so the order of adding doesn't matter."""
+        """The sum of a hash of each word and its place: integers wrap, so the order of adding doesn't
+        matter."""
         w = jax.lax.bitcast_convert_type(x, jnp.uint32).ravel()
         w = w ^ (jnp.arange(w.size, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9))
-        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):  # MurmurHash3's finaliser: all bits count, signs too
+        for shift, factor in (
+            (16, 0x85EBCA6B),
+            (13, 0xC2B2AE35),
+        ):  # MurmurHash3's finaliser: all bits count, signs too
             w = (w ^ (w >> shift)) * jnp.uint32(factor)
         return jnp.sum(w ^ (w >> 16), dtype=jnp.uint32)
 
@@ -45,6 +49,8 @@ class Checkpoints:
         """Save in the background; `state` may be donated as soon as this returns."""
         tree = {"state": state, "checksum": checksum(state)}
         args = ocp.args.Composite(arrays=ocp.args.StandardSave(tree), about=ocp.args.JsonSave(self.about))
+        if step in self.manager.all_steps():  # a damaged one, which this run passed over when it resumed
+            self.manager.delete(step)
         self.manager.save(step, args=args, force=True)
 
     def steps(self) -> list[int]:
@@ -52,17 +58,22 @@ class Checkpoints:
         return sorted(self.manager.all_steps())
 
     def restore(self, like: Any, warn=print) -> tuple[int, Any] | None:
-        """The newest checkpoint that is whole, as (step, state shaped and placed as `like`); None if there is none.
+        """The newest checkpoint that is whole, as (step, state shaped and placed as `like`); None if there is
+        none.
 
-        A damaged one is named through `warn` and the one before it used; if all are damaged that is an error, since
-        to begin anew in silence would overwrite what may still be mended. So is another frontend.
+        A damaged one is named through `warn` and the one before it used; if all are damaged that is an error,
+        since to begin anew in silence would overwrite what may still be mended. So is another frontend.
         """
         target = {"state": like, "checksum": jax.ShapeDtypeStruct((), jnp.uint32)}
-        target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None)), target)
+        target = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None)), target
+        )
         steps = self.steps()
         for step in reversed(steps):
             try:
-                args = ocp.args.Composite(arrays=ocp.args.StandardRestore(target), about=ocp.args.JsonRestore())
+                args = ocp.args.Composite(
+                    arrays=ocp.args.StandardRestore(target), about=ocp.args.JsonRestore()
+                )
                 kept = self.manager.restore(step, args=args)
                 whole = int(checksum(kept["arrays"]["state"])) == int(kept["arrays"]["checksum"])
                 reason = "" if whole else "its arrays do not match their checksum"
@@ -71,8 +82,10 @@ class Checkpoints:
             if whole:
                 if kept["about"]["frontend"] != self.about["frontend"]:
                     raise ValueError(
-                        f"{self.folder / str(step)}: trained with another frontend ({kept['about']['frontend']}) than this "
-                        f"experiment's ({self.about['frontend']}); use the run's own experiment.json, or another run folder"
+                        f"{self.folder / str(step)}: trained with another frontend "
+                        f"({kept['about']['frontend']}) than this "
+                        f"experiment's ({self.about['frontend']}); use the run's own "
+                        f"experiment.json, or another run folder"
                     )
                 return step, kept["arrays"]["state"]
             warn(f"checkpoint {self.folder / str(step)} is damaged ({reason}); trying the one before it")

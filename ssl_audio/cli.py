@@ -36,10 +36,14 @@ def main(args: list[str] | None = None) -> None:
 def huge_pages() -> None:
     """Start anew with glibc asking for 2 MiB pages, unless the user set its tunables.
 
-    XLA's buffers on a CPU come fresh from the kernel at each step; in 4 KiB pages the page faults cost more than the
-    arithmetic (a 100 MB elementwise product took 3.5 times as long).
+    XLA's buffers on a CPU come fresh from the kernel at each step; in 4 KiB pages the page faults cost more
+    than the arithmetic (a 100 MB elementwise product took 3.5 times as long).
     """
-    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ and not os.environ.get("SSL_AUDIO_DEBUG"):
+    if (
+        sys.platform == "linux"
+        and "GLIBC_TUNABLES" not in os.environ
+        and not os.environ.get("SSL_AUDIO_DEBUG")
+    ):
         os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
@@ -50,7 +54,9 @@ def compilation_cache() -> None:
 
     from ssl_audio.datasets.fetch import cache
 
-    jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache() / "jax")))
+    jax.config.update(
+        "jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(cache() / "jax"))
+    )
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
@@ -61,7 +67,8 @@ def parse(function, args: list[str], verb: str):
     return tyro.cli(function, args=args, prog=f"ssl-audio {verb}")
 
 
-# ---- verbs ------------------------------------------------------------------------------------------------------
+# ---- verbs
+# ------------------------------------------------------------------------------------------------------
 
 
 def quickstart(args: list[str]) -> None:
@@ -91,7 +98,8 @@ def store(args: list[str]) -> None:
         """Decode sound files once into a store of int16 shards; run again, it adds what is new.
 
         Args:
-            source: a folder (labels from sub-folders), a CSV (columns path, start, duration in seconds, label, fold, group,
+            source: a folder (labels from sub-folders), a CSV (columns path, start, duration in seconds,
+            label, fold, group,
                 licence; further columns are labels too), or gm_instruments, fsdd, esc50.
             out: the store's folder.
             rate: samples a second of the store, Hz.
@@ -116,7 +124,10 @@ def train(args: list[str]) -> None:
     from ssl_audio.config import Experiment, load, tiny
 
     if not args or args[0].startswith("-"):
-        sys.exit("usage: ssl-audio train EXPERIMENT.py [--data.store STORE] [options]; EXPERIMENT.py --help lists all options")
+        sys.exit(
+            "usage: ssl-audio train EXPERIMENT.py [--data.store STORE] [options]; EXPERIMENT.py "
+            "--help lists all options"
+        )
     experiment, _ = load(args[0])
 
     @dataclasses.dataclass
@@ -150,7 +161,8 @@ def embed(args: list[str]) -> None:
         Args:
             run: folder of the run.
             store: folder of the store, at the rate that the run was trained at.
-            out: .npz to write (x [n d] float32, name, and each label column); default <store's name>.npz in the run.
+            out: .npz to write (x [n d] float32, name, and each label column); default <store's name>.npz in
+            the run.
         """
         from ssl_audio.audio.store import Store
         from ssl_audio.embed import embed, write
@@ -172,8 +184,11 @@ def evaluate(args: list[str]) -> None:
 
     import tyro
 
-    def go(run: Annotated[Path, tyro.conf.Positional], /, tasks: tuple[str, ...], results: Path = Path("results")) -> None:
-        """Linear probe, kNN and k-means of a run, of its random twin, log-mel statistics and the majority class.
+    def go(
+        run: Annotated[Path, tyro.conf.Positional], /, tasks: tuple[str, ...], results: Path = Path("results")
+    ) -> None:
+        """Linear probe, kNN and k-means of a run, of its random twin, log-mel statistics and the majority
+        class.
 
         Args:
             run: folder of the run.

@@ -19,7 +19,8 @@ from ssl_audio.signal.frontend import LogMel
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What one branch of a method sees: augmentations of the wave, the frontend, augmentations of the spectrogram."""
+    """What one branch of a method sees: augmentations of the wave, the frontend, augmentations of the
+    spectrogram."""
 
     wave: tuple[Any, ...] = ()
     """Applied to waves [b t] in order."""
@@ -83,7 +84,8 @@ class Experiment:
 
 
 def tiny(experiment: Experiment) -> Experiment:
-    """The same experiment in a form that runs in seconds: narrow, short, a few steps. For tests and first looks."""
+    """The same experiment in a form that runs in seconds: narrow, short, a few steps. For tests and first
+    looks."""
     replace, encoder = dataclasses.replace, experiment.encoder
     sizes = {"width": 48, "depth": 2, "heads": 3, "channels": 8}
     small = {k: v for k, v in sizes.items() if k in {f.name for f in dataclasses.fields(encoder)}}
@@ -101,7 +103,8 @@ def tiny(experiment: Experiment) -> Experiment:
     )
 
 
-# ---- JSON -------------------------------------------------------------------------------------------------------
+# ---- JSON
+# -------------------------------------------------------------------------------------------------------
 
 
 def to_json(value: Any) -> Any:
@@ -113,11 +116,14 @@ def to_json(value: Any) -> Any:
         return [to_json(v) for v in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TypeError(f"an experiment holds dataclasses, tuples, numbers and strings; got {type(value).__name__}: {value!r}")
+    raise TypeError(
+        f"an experiment holds dataclasses, tuples, numbers and strings; got {type(value).__name__}: {value!r}"
+    )
 
 
 def from_json(value: Any, module: ModuleType | None = None) -> Any:
-    """The inverse of `to_json`. Classes come from this package, or from `module`, the run's own experiment file."""
+    """The inverse of `to_json`. Classes come from this package, or from `module`, the run's own experiment
+    file."""
     if isinstance(value, list):
         return tuple(from_json(v, module) for v in value)
     if not isinstance(value, dict):
@@ -138,7 +144,8 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(to_json(value), sort_keys=True).encode()).hexdigest()[:16]
 
 
-# ---- files ------------------------------------------------------------------------------------------------------
+# ---- files
+# ------------------------------------------------------------------------------------------------------
 
 
 def load(path: Path | str) -> tuple[Experiment, ModuleType]:

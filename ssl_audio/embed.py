@@ -16,10 +16,13 @@ from ssl_audio.config import Experiment, load_run
 from ssl_audio.train import State, encoder, start
 
 WINDOW = 10.0
-"""Seconds: a longer clip is embedded in windows of this length, whose mean, weighted by length, is its embedding."""
+"""Seconds: a longer clip is embedded in windows of this length, whose mean, weighted by length, is its
+embedding."""
 
 
-def pieces(store, samples: int, batch: int, chosen: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def pieces(
+    store, samples: int, batch: int, chosen: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """(clips, int16 waves [b t], valid samples) over a store, or over the clips where `chosen` [n] is True.
 
     Clips of like length go together; a length is rounded up to the next of a grid that grows by a quarter, so
@@ -53,7 +56,8 @@ def fill(store, rows, t, batch):
 
 
 def apply(f, store, title: str, *, batch: int = 64) -> np.ndarray:
-    """Embed every clip: f(int16 [b t], valid [b]) -> [b d], jitted. Returns float32 [n d] in the store's order."""
+    """Embed every clip: f(int16 [b t], valid [b]) -> [b d], jitted. Returns float32 [n d] in the store's
+    order."""
     total, weight, samples = None, np.zeros(len(store)), int(WINDOW * store.rate)
     windows = int(np.sum(-(-np.asarray(store.lengths) // samples)))
     with bar() as progress:
@@ -76,7 +80,8 @@ def bar() -> Progress:
 
 
 def by_state(experiment: Experiment, graph, state: State, store, title: str = "embedding") -> np.ndarray:
-    """Embeddings [n d] of a store by a training state, batch normalisation by running averages, padding masked."""
+    """Embeddings [n d] of a store by a training state, batch normalisation by running averages, padding
+    masked."""
     same_rate(experiment, store)
 
     @jax.jit
@@ -104,7 +109,8 @@ def logmel(experiment: Experiment, store) -> np.ndarray:
 
 
 def restore(run: Path | str, warn=print) -> tuple[Experiment, object, State, str]:
-    """A run's experiment, network structure, newest whole state, and the name of that checkpoint (step-digest)."""
+    """A run's experiment, network structure, newest whole state, and the name of that checkpoint
+    (step-digest)."""
     experiment = load_run(run)
     graph, state = start(experiment)
     with checkpoint.Checkpoints(run, experiment) as checkpoints:
@@ -116,7 +122,8 @@ def restore(run: Path | str, warn=print) -> tuple[Experiment, object, State, str
 
 
 def embed(run: Path | str, store, warn=print) -> tuple[np.ndarray, str]:
-    """Embeddings of a store by a run's newest checkpoint, from the run's cache if they are there; and the checkpoint's name."""
+    """Embeddings of a store by a run's newest checkpoint, from the run's cache if they are there; and the
+    checkpoint's name."""
     experiment, graph, state, name = restore(run, warn)
     folder = Path(run) / "embeddings"
     path = folder / f"{name}-{store.hash[:16]}.npz"
@@ -142,6 +149,7 @@ def same_rate(experiment: Experiment, store) -> None:
     """Refuse a store that was not sampled as the frontend expects."""
     if store.rate != experiment.frontend.rate:
         raise ValueError(
-            f"{store.path} is sampled at {store.rate} Hz, but {experiment.name} hears at {experiment.frontend.rate} Hz: "
+            f"{store.path} is sampled at {store.rate} Hz, but {experiment.name} hears at "
+            f"{experiment.frontend.rate} Hz: "
             f"build the store anew with --rate {experiment.frontend.rate}"
         )

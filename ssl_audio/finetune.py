@@ -39,13 +39,22 @@ def few(labels: np.ndarray, rows: np.ndarray, per_class: int, seed: int) -> np.n
 
 
 def finetune(
-    experiment: Experiment, state: State, graph, store, labels: np.ndarray, train: np.ndarray, test: np.ndarray,
-    *, recipe: Finetune = Finetune(), seed: int = 0, title: str = "fine-tuning",
+    experiment: Experiment,
+    state: State,
+    graph,
+    store,
+    labels: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    *,
+    recipe: Finetune = Finetune(),
+    seed: int = 0,
+    title: str = "fine-tuning",
 ) -> np.ndarray:
     """Predicted labels of the clips `test` after fine-tuning the state's encoder on the clips `train`.
 
-    labels: of every clip of the store, strings [n]; train, test: indices. The same seed gives the same batches and
-    the same head to every state, so a random state is a fair twin.
+    labels: of every clip of the store, strings [n]; train, test: indices. The same seed gives the same
+    batches and the same head to every state, so a random state is a fair twin.
     """
     classes, codes = np.unique(labels[train], return_inverse=True)
     code = np.zeros(len(store), np.int32)
@@ -53,10 +62,18 @@ def finetune(
     net = nnx.merge(graph, state.params, state.frozen, state.rest)
     body = nnx.clone(experiment.method.encoder(net))
     head = nnx.Linear(body.width, len(classes), rngs=nnx.Rngs(seed))
-    graph, params, frozen, rest = split(nnx.Dict(body=body, norm=nnx.BatchNorm(body.width, rngs=nnx.Rngs(seed)), head=head))
+    graph, params, frozen, rest = split(
+        nnx.Dict(body=body, norm=nnx.BatchNorm(body.width, rngs=nnx.Rngs(seed)), head=head)
+    )
     schedule = optax.cosine_decay_schedule(1.0, recipe.steps)
-    slow = jax.tree_util.tree_map_with_path(lambda path, _: recipe.encoder_rate if path[0].key == "body" else 1.0, params)
-    tx = optax.adamw(lambda step: recipe.rate * schedule(step), weight_decay=recipe.decay, mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p))
+    slow = jax.tree_util.tree_map_with_path(
+        lambda path, _: recipe.encoder_rate if path[0].key == "body" else 1.0, params
+    )
+    tx = optax.adamw(
+        lambda step: recipe.rate * schedule(step),
+        weight_decay=recipe.decay,
+        mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p),
+    )
     samples = round(experiment.data.seconds * store.rate)
     crops = [change for change in experiment.views[0].wave if isinstance(change, Crop)]
 
@@ -78,22 +95,32 @@ def finetune(
 
     @jax.jit
     def predict(params, rest, wave, valid):
-        net = nnx.view(nnx.merge(graph, params, frozen, rest), use_running_average=True, raise_if_not_found=False)
+        net = nnx.view(
+            nnx.merge(graph, params, frozen, rest), use_running_average=True, raise_if_not_found=False
+        )
         spec = experiment.frontend(wave.astype(jnp.float32) / 2**15)
-        return jax.nn.log_softmax(net.head(net.norm(net.body.embed(spec, experiment.frontend.valid_frames(valid)))))
+        return jax.nn.log_softmax(
+            net.head(net.norm(net.body.embed(spec, experiment.frontend.valid_frames(valid))))
+        )
 
     params, rest, frozen = jax.tree.map(jnp.copy, (params, rest, frozen))  # the caller's state is not donated
     opt = tx.init(params)
-    batches = Batches(store, samples=samples, batch=recipe.batch, seed=seed, short=experiment.data.short, subset=train)
+    batches = Batches(
+        store, samples=samples, batch=recipe.batch, seed=seed, short=experiment.data.short, subset=train
+    )
     with bar() as progress:
         for i in progress.track(range(recipe.steps), description=title):
             batch = batches[i]
             key = jax.random.fold_in(jax.random.key(seed), i)
-            params, rest, opt = step(params, rest, opt, *jax.device_put((batch["wave"], code[batch["index"]])), key)
+            params, rest, opt = step(
+                params, rest, opt, *jax.device_put((batch["wave"], code[batch["index"]])), key
+            )
     score = np.zeros((len(store), len(classes)))
     chosen = np.zeros(len(store), bool)
     chosen[test] = True
     for clips, wave, valid in pieces(store, int(WINDOW * store.rate), 64, chosen):
         real = clips >= 0
-        np.add.at(score, clips[real], np.asarray(predict(params, rest, wave, valid))[real] * valid[real, None])
+        np.add.at(
+            score, clips[real], np.asarray(predict(params, rest, wave, valid))[real] * valid[real, None]
+        )
     return classes[score[test].argmax(1)]

@@ -30,10 +30,16 @@ class Optim:
     def schedule(self) -> optax.Schedule:
         """Learning rate as a function of the step."""
         after = self.steps - self.warmup
-        tail = optax.cosine_decay_schedule(self.rate, max(1, after)) if self.cosine else optax.constant_schedule(self.rate)
+        tail = (
+            optax.cosine_decay_schedule(self.rate, max(1, after))
+            if self.cosine
+            else optax.constant_schedule(self.rate)
+        )
         if not self.warmup:
             return lenient(tail)
-        return lenient(optax.join_schedules([optax.linear_schedule(0.0, self.rate, self.warmup), tail], [self.warmup]))
+        return lenient(
+            optax.join_schedules([optax.linear_schedule(0.0, self.rate, self.warmup), tail], [self.warmup])
+        )
 
     def build(self) -> optax.GradientTransformation:
         """The optax transformation."""
@@ -45,7 +51,8 @@ class Optim:
 
 
 def lenient(f):
-    """f under jax's usual promotion of types, strict elsewhere or not: optax mixes floats with its integer counts."""
+    """f under jax's usual promotion of types, strict elsewhere or not: optax mixes floats with its integer
+    counts."""
 
     @functools.wraps(f)
     def call(*args):

@@ -1,4 +1,5 @@
-"""Runs as people start them: statistics, progress, tracking around training; systems and floors around judging."""
+"""Runs as people start them: statistics, progress, tracking around training; systems and floors around
+judging."""
 
 import contextlib
 import dataclasses
@@ -22,7 +23,8 @@ FIT_CLIPS = 1000
 
 
 def fitted(experiment: Experiment, store: Store) -> Experiment:
-    """The experiment with its frontend's mean and std taken from (a thousand clips of) the store, unless given."""
+    """The experiment with its frontend's mean and std taken from (a thousand clips of) the store, unless
+    given."""
     if (experiment.frontend.mean, experiment.frontend.std) != (0.0, 1.0):
         return experiment
     chosen = np.sort(np.random.default_rng(0).permutation(len(store))[:FIT_CLIPS])
@@ -32,22 +34,33 @@ def fitted(experiment: Experiment, store: Store) -> Experiment:
 
 
 def run(experiment: Experiment, folder: Path, *, source: Path | None = None, wandb: bool = False) -> tuple:
-    """Train an experiment in a folder from where it stands, with a progress bar; returns (experiment, graph, state).
+    """Train an experiment in a folder from where it stands, with a progress bar; returns (experiment, graph,
+    state).
 
     The folder remembers the experiment and the store; going on with others is refused.
     """
     if not experiment.data.store:
-        raise ValueError("no store given: make one with `ssl-audio store FOLDER --out STORE`, then pass --data.store STORE")
+        raise ValueError(
+            "no store given: make one with `ssl-audio store FOLDER --out STORE`, then pass --data.store STORE"
+        )
     store = Store(experiment.data.store)
     experiment = fitted(experiment, store)
     note = folder / "store.txt"
     if (folder / "experiment.json").is_file():
         before = config.load_run(folder)
-        same = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, store=before.data.store))
+        same = dataclasses.replace(
+            experiment, data=dataclasses.replace(experiment.data, store=before.data.store)
+        )
         if config.to_json(before) != config.to_json(same):
-            raise ValueError(f"{folder} holds another experiment ({differences(before, same)}); choose another --run folder or remove it")
+            raise ValueError(
+                f"{folder} holds another experiment ({differences(before, same)}); choose another "
+                f"--run folder or remove it"
+            )
         if note.is_file() and note.read_text().strip() != store.hash:
-            raise ValueError(f"{experiment.data.store} has changed since {folder} began with it; choose another --run folder or remove it")
+            raise ValueError(
+                f"{experiment.data.store} has changed since {folder} began with it; choose another "
+                f"--run folder or remove it"
+            )
     config.save_run(folder, experiment, source)
     config.write(note, store.hash + "\n")
     tracker = contextlib.nullcontext(lambda line: None)
@@ -57,7 +70,8 @@ def run(experiment: Experiment, folder: Path, *, source: Path | None = None, wan
         tracker = wandb_log(folder, experiment)
     console = Console()
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+        TextColumn("{task.description}"), BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
         TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
         console=console, disable=not console.is_terminal,
     )  # fmt: skip
@@ -72,17 +86,24 @@ def run(experiment: Experiment, folder: Path, *, source: Path | None = None, wan
             if "loss" in line:
                 note_of["loss"] = f"loss {line['loss']:.3f}, {line['clips_per_second']:.0f} clips/s"
             if "rankme" in line:
-                note_of["rank"] = f"rank {line['rankme']:.0f}" + (f", kNN {line['online_knn']:.2f}" if "online_knn" in line else "")
+                note_of["rank"] = f"rank {line['rankme']:.0f}" + (
+                    f", kNN {line['online_knn']:.2f}" if "online_knn" in line else ""
+                )
                 note_of["alarm"] = "[red]COLLAPSED[/red]" if line["collapse"] else ""
                 if line["collapse"] and not alarmed:
                     console.print(
-                        f"[red]warning[/red]: the embeddings have collapsed at step {line['step']} (std {line['embedding_std']:.3f}, "
-                        f"effective rank {line['rankme']:.1f}): lower the rate, strengthen the views, or check the predictor and teacher"
+                        f"[red]warning[/red]: the embeddings have collapsed at step {line['step']} "
+                        f"(std {line['embedding_std']:.3f}, "
+                        f"effective rank {line['rankme']:.1f}): lower the rate, strengthen the "
+                        f"views, or check the predictor and teacher"
                     )
                 alarmed = line["collapse"]
             bar.update(job, completed=line["step"], note=", ".join(v for v in note_of.values() if v))
             if not console.is_terminal and ("rankme" in line):
-                console.print(f"step {line['step']}/{experiment.optim.steps}  " + ", ".join(v for v in note_of.values() if v))
+                console.print(
+                    f"step {line['step']}/{experiment.optim.steps}  "
+                    + ", ".join(v for v in note_of.values() if v)
+                )
 
         graph, state = train(experiment, store, folder, look=look, log=log, say=console.print)
     return experiment, graph, state
@@ -93,7 +114,11 @@ def differences(a: Experiment, b: Experiment) -> str:
 
     def flat(value, name=""):
         if isinstance(value, dict):
-            return {k: v for key, inner in value.items() for k, v in flat(inner, f"{name}.{key}" if name else key).items()}
+            return {
+                k: v
+                for key, inner in value.items()
+                for k, v in flat(inner, f"{name}.{key}" if name else key).items()
+            }
         return {name: value}
 
     one, two = flat(config.to_json(a)), flat(config.to_json(b))
@@ -102,7 +127,8 @@ def differences(a: Experiment, b: Experiment) -> str:
 
 
 def systems(run: Path | str, store: Store) -> tuple[dict[str, np.ndarray], Experiment, str]:
-    """Embeddings of a store by a run, by its twin with random weights and by log-mel statistics; and the checkpoint's name."""
+    """Embeddings of a store by a run, by its twin with random weights and by log-mel statistics; and the
+    checkpoint's name."""
     experiment, graph, _, _ = restore(run)
     x, checkpoint = embed(run, store)
     random = by_state(experiment, graph, start(experiment)[1], store, "embedding, random weights")
@@ -121,7 +147,12 @@ def evaluate(run: Path, tasks: tuple[str, ...], results: Path, corpora: dict) ->
             ready = {task.dataset: (store, *systems(run, store))}
         store, embeddings, experiment, checkpoint = ready[task.dataset]
         labels, folds, groups, rows = columns(task, store)
-        extra = {"data": store.hash, "model": checkpoint, "code": provenance.code(), "pretrained on": experiment.data.store}
+        extra = {
+            "data": store.hash,
+            "model": checkpoint,
+            "code": provenance.code(),
+            "pretrained on": experiment.data.store,
+        }
         chosen = {name: x[rows] for name, x in embeddings.items()}
         new, _ = judge(task, labels, folds, groups, chosen, experiment.name, experiment.seed, extra)
         records += new
@@ -138,5 +169,7 @@ def show(records: list[dict]) -> None:
     for name in ("system", "metric", "value", "95 % interval", "n"):
         table.add_column(name)
     for r in records:
-        table.add_row(r["system"], r["metric"], f"{r['value']:.3f}", "{:.3f} to {:.3f}".format(*r["ci95"]), str(r["n"]))
+        table.add_row(
+            r["system"], r["metric"], f"{r['value']:.3f}", "{:.3f} to {:.3f}".format(*r["ci95"]), str(r["n"])
+        )
     Console().print(table)

@@ -8,7 +8,19 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("ssl-audio", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "scikit-learn", "soundfile", "soxr")
+PACKAGES = (
+    "ssl-audio",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "grain",
+    "numpy",
+    "scikit-learn",
+    "soundfile",
+    "soxr",
+)
 
 
 @functools.cache

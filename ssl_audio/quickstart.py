@@ -24,7 +24,9 @@ from ssl_audio.signal.augment import Crop, Gain, MixupLogExp, RandomLinearFader,
 from ssl_audio.signal.frontend import LogMel
 from ssl_audio.train import start
 
-VIEW = View(wave=(Crop(15_200), Gain(6.0)), spec=(MixupLogExp(0.2), RandomResizeCrop(), RandomLinearFader(1.0)))
+VIEW = View(
+    wave=(Crop(15_200), Gain(6.0)), spec=(MixupLogExp(0.2), RandomResizeCrop(), RandomLinearFader(1.0))
+)
 
 experiment = Experiment(
     name="quickstart",
@@ -44,11 +46,13 @@ NORMAL = "strings"
 FEW = Finetune(per_class=10)
 
 
-def run(folder: Path = Path("runs/quickstart"), seed: int = 0, tiny: bool = False, results: Path | None = None) -> dict:
+def run(
+    folder: Path = Path("runs/quickstart"), seed: int = 0, tiny: bool = False, results: Path | None = None
+) -> dict:
     """Pretrain on recorded instruments without labels, judge the embeddings, write a report.
 
-    Store, pretraining, embedding, linear probe, kNN, k-means, anomaly detection, fine-tuning, report.html. Interrupt it
-    at any time: the same command goes on.
+    Store, pretraining, embedding, linear probe, kNN, k-means, anomaly detection, fine-tuning, report.html.
+    Interrupt it at any time: the same command goes on.
 
     Args:
         folder: where everything is left.
@@ -57,15 +61,23 @@ def run(folder: Path = Path("runs/quickstart"), seed: int = 0, tiny: bool = Fals
         results: folder whose quickstart.json gets the records too; default: none.
     """
     begun, command = time.time(), " ".join(["ssl-audio", *sys.argv[1:]])
-    print(f"1/6  store: decoding {gm_instruments.NAME}, recorded notes of 101 instruments shipped with the package")
+    print(
+        f"1/6  store: decoding {gm_instruments.NAME}, recorded notes of 101 instruments shipped "
+        f"with the package"
+    )
     path = folder / "store"
     built = build(gm_instruments.clips(), path, rate=experiment.frontend.rate, title=gm_instruments.NAME)
     store = Store(path)
     print(built)
 
-    chosen = dataclasses.replace(experiment, seed=seed, data=dataclasses.replace(experiment.data, store=str(path)))
+    chosen = dataclasses.replace(
+        experiment, seed=seed, data=dataclasses.replace(experiment.data, store=str(path))
+    )
     chosen = config.tiny(chosen) if tiny else chosen
-    print(f"\n2/6  pretrain: {type(chosen.method).__name__} on {len(store)} clips without labels, {chosen.optim.steps} steps of {chosen.data.batch}")
+    print(
+        f"\n2/6  pretrain: {type(chosen.method).__name__} on {len(store)} clips without labels, "
+        f"{chosen.optim.steps} steps of {chosen.data.batch}"
+    )
     chosen, graph, state = pretrain.run(chosen, folder)
 
     print("\n3/6  embed: pretrained, random weights, log-mel statistics")
@@ -76,7 +88,16 @@ def run(folder: Path = Path("runs/quickstart"), seed: int = 0, tiny: bool = Fals
     records, outcomes = [], {}
     for name in ("gm/family", "gm/octave"):
         labels, folds, groups, rows = columns(find(name), store)
-        new, outcomes[name] = judge(find(name), labels, folds, groups, {k: x[rows] for k, x in embeddings.items()}, chosen.name, seed, extra)
+        new, outcomes[name] = judge(
+            find(name),
+            labels,
+            folds,
+            groups,
+            {k: x[rows] for k, x in embeddings.items()},
+            chosen.name,
+            seed,
+            extra,
+        )
         records += new
     labels, folds, groups, rows = columns(find("gm/family"), store)
     for system, x in embeddings.items():
@@ -89,15 +110,37 @@ def run(folder: Path = Path("runs/quickstart"), seed: int = 0, tiny: bool = Fals
     train = few(labels, np.flatnonzero(folds != "1"), recipe.per_class, seed)
     right = {}
     for system, weights in (("fine-tuned", state), ("from scratch", start(chosen)[1])):
-        guess = finetune(chosen, weights, graph, store, labels, train, test, recipe=recipe, seed=seed, title=system)
+        guess = finetune(
+            chosen, weights, graph, store, labels, train, test, recipe=recipe, seed=seed, title=system
+        )
         right[system] = (guess == labels[test]).astype(float)
-    protocol = f"{recipe.per_class} labels a class from folds 2-5, {recipe.steps} steps, tested on fold 1; ci95: bootstrap over instruments"
-    common = {"task": "gm/family, 10 labels a class", "n": len(test), "groups": len(np.unique(groups[test])), "seed": seed, "protocol": protocol} | extra
+    protocol = (
+        f"{recipe.per_class} labels a class from folds 2-5, {recipe.steps} steps, tested on "
+        f"fold 1; ci95: bootstrap over instruments"
+    )
+    common = {
+        "task": "gm/family, 10 labels a class",
+        "n": len(test),
+        "groups": len(np.unique(groups[test])),
+        "seed": seed,
+        "protocol": protocol,
+    } | extra
     for system, correct in right.items():
         low, high = stats.bootstrap(correct, groups[test], seed=seed)
-        records.append({"system": system, "metric": "accuracy", "value": float(correct.mean()), "ci95": [low, high]} | common)
+        records.append(
+            {"system": system, "metric": "accuracy", "value": float(correct.mean()), "ci95": [low, high]}
+            | common
+        )
     value, low, high = stats.paired(right["fine-tuned"], right["from scratch"], groups[test], seed=seed)
-    records.append({"system": "fine-tuned - from scratch", "metric": "accuracy difference", "value": value, "ci95": [low, high]} | common)
+    records.append(
+        {
+            "system": "fine-tuned - from scratch",
+            "metric": "accuracy difference",
+            "value": value,
+            "ci95": [low, high],
+        }
+        | common
+    )
     pretrain.show([r for r in records if r["metric"] in ("accuracy", "accuracy difference", "AUC")])
 
     print("\n6/6  report")
@@ -114,6 +157,13 @@ def run(folder: Path = Path("runs/quickstart"), seed: int = 0, tiny: bool = Fals
     config.write(folder / "result.json", json.dumps(result, indent=1) + "\n")
     if results is not None:
         report.append(results / f"{chosen.name}.json", records)
-    page = report.page(folder, result, store=store, labels=labels, embedding=embeddings[chosen.name], outcome=outcomes["gm/family"][chosen.name])
+    page = report.page(
+        folder,
+        result,
+        store=store,
+        labels=labels,
+        embedding=embeddings[chosen.name],
+        outcome=outcomes["gm/family"][chosen.name],
+    )
     print(f"took {result['seconds']:.0f} s and {result['peak_memory_mib']} MiB at most; open {page}")
     return result

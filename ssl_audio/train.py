@@ -56,7 +56,8 @@ def build(experiment: Experiment):
 
 
 def start(experiment: Experiment, sharding=None) -> tuple[Any, State]:
-    """The network's structure and the state of step 0. Drawn inside jit, where no two leaves can share a buffer."""
+    """The network's structure and the state of step 0. Drawn inside jit, where no two leaves can share a
+    buffer."""
 
     def arrays():
         _, params, frozen, rest = split(build(experiment))
@@ -79,7 +80,9 @@ def make_step(experiment: Experiment, graph):
         view_key, loss_key = jax.random.split(key)
         wave = batch["wave"].astype(jnp.float32) / 2**15
         keys = jax.random.split(view_key, len(experiment.views))
-        views = tuple(compute(v(k, wave, experiment.frontend)) for v, k in zip(experiment.views, keys, strict=True))
+        views = tuple(
+            compute(v(k, wave, experiment.frontend)) for v, k in zip(experiment.views, keys, strict=True)
+        )
 
         def loss_of(params):
             net = nnx.merge(graph, compute(params), compute(state.frozen), rest)
@@ -142,13 +145,15 @@ def train(
 ) -> tuple[Any, State]:
     """Train to the experiment's last step, from the newest checkpoint of `run` if it has one.
 
-    `look` turns embeddings [n d] and label codes (or None) into scalars, `collapse` among them; `log` gets every line
-    of metrics.jsonl; `say` gets messages for people. Raises Diverged when the loss isn't finite, and leaves through
-    `SystemExit(0)` on SIGTERM and `KeyboardInterrupt` on Ctrl-C, both after saving.
+    `look` turns embeddings [n d] and label codes (or None) into scalars, `collapse` among them; `log` gets
+    every line of metrics.jsonl; `say` gets messages for people. Raises Diverged when the loss isn't finite,
+    and leaves through `SystemExit(0)` on SIGTERM and `KeyboardInterrupt` on Ctrl-C, both after saving.
     """
     run.mkdir(parents=True, exist_ok=True)
     if store.rate != experiment.frontend.rate:
-        raise ValueError(f"{store.path}: sampled at {store.rate} Hz, but the frontend takes {experiment.frontend.rate} Hz")
+        raise ValueError(
+            f"{store.path}: sampled at {store.rate} Hz, but the frontend takes {experiment.frontend.rate} Hz"
+        )
     if len(store) < 2:
         raise ValueError(f"{store.path}: {len(store)} clip; pretraining needs two at least")
     mesh = jax.sharding.Mesh(np.array(jax.devices() if devices is None else devices), ("data",))
@@ -183,15 +188,23 @@ def train(
         saved, pending, mark = first, [], (first, time.time())
 
         def flush(upto):
-            """Look at finished steps' scalars: stop on a loss that isn't finite, write the lines that are due."""
+            """Look at finished steps' scalars: stop on a loss that isn't finite, write the lines that are
+            due."""
             nonlocal mark
             while pending and pending[0][0] <= upto:
                 at, logs = pending.pop(0)
                 logs = {k: float(v) for k, v in jax.device_get(logs).items()}
                 bad = [k for k in ("loss", "grad_norm") if not math.isfinite(logs[k])]
-                if bad:  # with a gradient that isn't finite the weights are lost already, though this loss still was
-                    good = f"last good checkpoint: step {saved} in {checkpoints.folder}" if saved else "no checkpoint yet"
-                    raise Diverged(f"{bad[0]} is {logs[bad[0]]} at step {at}; {good}. Lower the rate, clip, or look at the data")
+                if bad:  # without a finite gradient the weights are lost already, though this loss still was
+                    good = (
+                        f"last good checkpoint: step {saved} in {checkpoints.folder}"
+                        if saved
+                        else "no checkpoint yet"
+                    )
+                    raise Diverged(
+                        f"{bad[0]} is {logs[bad[0]]} at step {at}; {good}. Lower the rate, clip, or "
+                        f"look at the data"
+                    )
                 if at % experiment.log_every == 0 or at == last:
                     now = time.time()
                     speed = (at - mark[0]) * data.batch / max(now - mark[1], 1e-9)
@@ -200,7 +213,8 @@ def train(
 
         hosts, host = jax.process_count(), jax.process_index()
         feed = iter(prefetch(batches, first, last, threads=data.threads, hosts=hosts, host=host))
-        # Order, each turn: watch and save the state that stands → stop if asked → next batch → step → last turn's scalars
+        # Order, each turn: watch and save the state that stands → stop if asked → next batch → step → last
+        # turn's scalars
         for step in range(first, last + 1):
             if step % experiment.watch_every == 0 or step == last:
                 flush(step)
@@ -230,12 +244,15 @@ def watch_batch(experiment: Experiment, store, samples: int) -> dict:
     count = min(len(store), experiment.watch_clips)
     chosen = np.sort(np.random.default_rng(experiment.seed).permutation(len(store))[:count])
     label = experiment.watch_label or None
-    batch = Batches(store, samples=samples, batch=count, seed=0, short=experiment.data.short, subset=chosen, labels=label)
+    batch = Batches(
+        store, samples=samples, batch=count, seed=0, short=experiment.data.short, subset=chosen, labels=label
+    )
     return batch[0]
 
 
 def trim(path: Path, step: int) -> float:
-    """Drop the lines after `step` from a metrics file, which a resumed run writes again; returns its seconds so far."""
+    """Drop the lines after `step` from a metrics file, which a resumed run writes again; returns its seconds
+    so far."""
     if not path.exists():
         return 0.0
     lines = []
@@ -252,7 +269,8 @@ def trim(path: Path, step: int) -> float:
 
 @contextlib.contextmanager
 def stoppable():
-    """A list that SIGTERM and SIGINT fill with what to raise once the step is done and saved; a second one raises at once."""
+    """A list that SIGTERM and SIGINT fill with what to raise once the step is done and saved; a second one
+    raises at once."""
     stop = []
 
     def handle(number, _):

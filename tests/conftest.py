@@ -1,4 +1,5 @@
-"""Shared settings: strict arrays, eight simulated devices, jax's compilation cache, the folder of real recordings."""
+"""Shared settings: strict arrays, eight simulated devices, jax's compilation cache, the folder of "
+"real recordings."""
 
 import atexit
 import os

@@ -1,4 +1,4 @@
-"""The command line as people use it: a folder of sounds to judged embeddings, help, and errors in one line."""
+"""The command line as people use it: from a folder to judged embeddings, help, errors in one line."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The contracts of the rooms, kept by every method, encoder and augmentation that is found there, unlisted."""
+"""The contracts of the rooms, kept by every method, encoder and augmentation found there, unlisted."""
 
 import dataclasses
 import functools
@@ -26,7 +26,7 @@ def test_the_rooms_are_walked():
     assert {"Crop", "Gain", "Noise", "MixupLogExp", "RandomResizeCrop", "SpecAugment"} <= set(AUGMENTATIONS)
 
 
-# ---- methods ----------------------------------------------------------------------------------------------------
+# --- methods ---
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +116,7 @@ def test_hyperparameters_only(method):
     assert not [v for v in vars(made).values() if isinstance(v, (np.ndarray, jax.Array))]
 
 
-# ---- encoders ---------------------------------------------------------------------------------------------------
+# --- encoders ---
 
 
 @functools.cache
@@ -195,7 +195,7 @@ def test_encoder_goes_to_json_and_back(encoder):
     assert from_json(json.loads(json.dumps(to_json(made)))) == made
 
 
-# ---- augmentations ----------------------------------------------------------------------------------------------
+# --- augmentations ---
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)

@@ -56,12 +56,12 @@ def test_first_step_is_adam():
         norm = math.sqrt(6 * 40**2 + 3)
         scale = 1 if clip is None else clip / norm
         (mu,) = [s.mu for s in jax.tree.leaves(state, is_leaf=lambda s: hasattr(s, "mu")) if hasattr(s, "mu")]
-        jax.tree.map(lambda m, g: np.testing.assert_allclose(m, 0.1 * scale * g, rtol=1e-5), mu, grads)
+        jax.tree.map(lambda m, g, s=scale: np.testing.assert_allclose(m, 0.1 * s * g, rtol=1e-5), mu, grads)
 
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
-    """A method whose loss is a mean over clips, without batch statistics or draws: micro-batches must add up."""
+    """A method whose loss is a mean over clips, without batch statistics: micro-batches must add up."""
 
     def build(self, encoder, *, rngs):
         return nnx.Dict(encoder=encoder, head=nnx.Linear(encoder.width, 3, rngs=rngs))

@@ -1,4 +1,4 @@
-"""The quickstart from the embedded recordings to the report, in its tiny form; then once more on what is there."""
+"""The quickstart from the embedded recordings to the report, in its tiny form."""
 
 import json
 import math

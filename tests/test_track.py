@@ -24,7 +24,7 @@ from ssl_audio import track  # noqa: E402
 
 
 def records(folder: Path) -> list:
-    """Records of an offline run, once its last one is on disk: wandb's own process writes them in its own time."""
+    """Records of an offline run, once its last is on disk: another process writes them in its own time."""
     wandb.teardown()
     deadline = time.monotonic() + 120
     while True:
@@ -35,9 +35,9 @@ def records(folder: Path) -> list:
 
 
 def parsed(folder: Path) -> list:
-    """Whole records of the file so far. It is LevelDB's log format: blocks of 32 KiB, the first of which begins
-    with 7 bytes of header, in them chunks of crc (4 bytes), length (2), type (1: whole, 2: first, 3: middle,
-    4: last).
+    """Whole records of the file so far. It is LevelDB's log format: blocks of 32 KiB, of which the first
+    begins with 7 bytes of header, in them chunks of crc (4 bytes), length (2), type (1: whole, 2: first,
+    3: middle, 4: last).
     """
     (file,) = folder.glob("*.wandb")
     data, at, found, part = file.read_bytes(), 7, [], b""

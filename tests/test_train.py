@@ -36,7 +36,7 @@ def one_device():
     return jax.devices()[:1]
 
 
-def brief(method="BYOLA", **changes):
+def brief(method="BYOLA", /, **changes):
     """Twelve steps; saves at 4, 8, 12."""
     optim = changes.pop("optim", Optim(steps=12, rate=3e-3, warmup=2))
     return experiment(method, **({"optim": optim, "save_every": 4, "watch_every": 6} | changes))
@@ -65,7 +65,7 @@ def test_what_a_run_leaves(whole):
     assert {"loss", "rate", "grad_norm", "target_std"} <= set(found[1])
     np.testing.assert_allclose([x["rate"] for x in found if "loss" in x][:3], [0, 1.5e-3, 3e-3], rtol=1e-5)
     raw = [json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines()]
-    assert all(a["seconds"] <= b["seconds"] for a, b in zip(raw, raw[1:], strict=False))
+    assert sorted(x["seconds"] for x in raw) == [x["seconds"] for x in raw]
     assert int(state.step) == 12
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["12", "8"]
 
@@ -152,16 +152,21 @@ def test_collapse_is_seen(store, tmp_path, predictor):
     assert alarms[-1] is not predictor, lines(tmp_path)
 
 
-def test_bfloat16_stays_finite_and_close(store, tmp_path):
-    chosen = brief(precision="bfloat16", optim=Optim(steps=6, rate=3e-3, warmup=2), save_every=100)
-    _, state = train(chosen, store, tmp_path, look=look, devices=one_device(), **QUIET)
-    assert {x.dtype for x in jax.tree.leaves(state)} == {np.dtype("float32"), np.dtype("int32")}
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
-    found = [x["loss"] for x in lines(tmp_path) if "loss" in x]
-    assert len(found) == 6 and np.isfinite(found).all()
-    full = brief(optim=chosen.optim, save_every=100)
-    train(full, store, tmp_path / "full", look=look, devices=one_device(), **QUIET)
-    np.testing.assert_allclose(found[0], lines(tmp_path / "full")[1]["loss"], rtol=0.03)
+@pytest.mark.parametrize("method", ["BYOLA", "MAE"])
+def test_bfloat16_stays_finite_and_close(method, store, tmp_path):
+    first = {}
+    for precision in ("bfloat16", "float32"):
+        chosen = brief(method, precision=precision, optim=Optim(steps=4, rate=3e-3), save_every=100)
+        run = tmp_path / precision
+        with jax.numpy_dtype_promotion("standard"):  # flax normalises bfloat16 by float32 statistics
+            _, state = train(chosen, store, run, look=look, devices=one_device(), **QUIET)
+        assert {x.dtype for x in jax.tree.leaves(state)} == {np.dtype("float32"), np.dtype("int32")}
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
+        losses = [x["loss"] for x in lines(run) if "loss" in x]
+        assert len(losses) == 4 and np.isfinite(losses).all()
+        first[precision] = losses[0]
+    assert first["bfloat16"] != first["float32"]
+    np.testing.assert_allclose(first["bfloat16"], first["float32"], rtol=0.03)
 
 
 def test_online_knn_only_where_labels_are(store, tmp_path):
@@ -192,7 +197,7 @@ def test_trim(tmp_path):
     assert trim(path, 0) == 0.0 and path.read_text() == ""
 
 
-# ---- real processes ---------------------------------------------------------------------------------------------
+# --- real processes ---
 
 FILE = '''"""Written by a test."""
 from toys import experiment as make
@@ -228,7 +233,7 @@ def spawn(file, run, store):
 
 
 def stop_at(process, run, step, number):
-    """Send a signal as soon as metrics.jsonl holds a step, or later; what the process said and its exit code."""
+    """Send a signal as soon as metrics.jsonl holds a step; what the process said and its exit code."""
     metrics, deadline = run / "metrics.jsonl", time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
         found = re.findall(r'"step": (\d+)', metrics.read_text()) if metrics.exists() else []
@@ -242,7 +247,7 @@ def stop_at(process, run, step, number):
 
 @needs_report
 def test_killed_and_stopped_processes_resume_bit_for_bit(store, tmp_path):
-    """kill -9 twice at random, SIGTERM, Ctrl-C, then to the end: the same losses and weights as never stopped."""
+    """kill -9 twice at random, SIGTERM, Ctrl-C, on to the end: losses and weights as if never stopped."""
     file, run, reference = tmp_path / "killed.py", tmp_path / "run", tmp_path / "reference"
     file.write_text(FILE.format(steps=STEPS))
     other = spawn(file, reference, store)
@@ -287,7 +292,7 @@ def test_a_run_remembers_its_experiment_and_store(store, tmp_path):
     pretrain.run(chosen, run)
     with pytest.raises(ValueError, match=r"another experiment \(optim.rate: 0.003 there, 0.1 here\)"):
         pretrain.run(dataclasses.replace(chosen, optim=dataclasses.replace(chosen.optim, rate=0.1)), run)
-    with pytest.raises(ValueError, match="another experiment .frontend.mean"):
+    with pytest.raises(ValueError, match=r"another experiment .frontend\.mean"):
         pretrain.run(
             dataclasses.replace(chosen, frontend=dataclasses.replace(chosen.frontend, mean=-9.0)), run
         )

@@ -1,4 +1,4 @@
-"""What many tests share: six tones as wav files and as a store, the smallest experiments, the classes of a room."""
+"""What many tests share: six tones as files and as a store, small experiments, the classes of a room."""
 
 import dataclasses
 import functools
@@ -43,7 +43,7 @@ METHODS = {
     "MAE": (methods.MAE(hide=0.5, width=16, depth=1, heads=2), VIT, 1),
     "SimCLR": (methods.SimCLR(hidden=32, width=16), CONV, 2),
 }
-"""By class name: a small instance, its encoder, its number of views. A method that isn't here gets two guesses."""
+"""By class name: a small instance, its encoder, its number of views. `guess` serves what isn't here."""
 
 
 def wavs(folder: Path, *, takes: int = 6, seconds: float = 0.3, seed: int = 0) -> Path:
@@ -86,7 +86,7 @@ def experiment(method: str = "SimCLR", /, **changes) -> Experiment:
 
 
 def guess(method: str):
-    """A new method needs no line above if one of these builds: its defaults, a convnet or a ViT, one or two views."""
+    """A new method needs no line above if its defaults build with a convnet or ViT, one or two views."""
     made = getattr(methods, method)()
     fault = None
     for encoder, views in ((CONV, 2), (CONV, 1), (VIT, 2), (VIT, 1)):
@@ -136,7 +136,7 @@ def started(chosen: Experiment):
 
 
 def curve(chosen: Experiment, store: Store, steps: int, devices: int = 1):
-    """(losses, last state, step function) of the first steps, on so many devices; the real step, a bare loop."""
+    """(losses, last state, step function) of the first steps on so many devices: the real step."""
     everywhere, rows = sharded(devices)
     graph, state = started(chosen)
     state, step = jax.device_put(state, everywhere), make_step(chosen, graph)

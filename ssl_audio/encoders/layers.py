@@ -42,14 +42,19 @@ class Block(nnx.Module):
 
     def __init__(self, width: int, heads: int, *, rngs: nnx.Rngs):
         self.heads = heads
-        self.norm1, self.norm2 = nnx.LayerNorm(width, epsilon=1e-6, rngs=rngs), nnx.LayerNorm(width, epsilon=1e-6, rngs=rngs)
+        self.norm1, self.norm2 = (
+            nnx.LayerNorm(width, epsilon=1e-6, rngs=rngs),
+            nnx.LayerNorm(width, epsilon=1e-6, rngs=rngs),
+        )
         init = nnx.initializers.xavier_uniform()
         self.qkv = nnx.Linear(width, 3 * width, kernel_init=init, rngs=rngs)
         self.out = nnx.Linear(width, width, kernel_init=init, rngs=rngs)
         self.up = nnx.Linear(width, 4 * width, kernel_init=init, rngs=rngs)
         self.down = nnx.Linear(4 * width, width, kernel_init=init, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b n d"], mask: Bool[Array, "b n"] | None = None) -> Float[Array, "b n d"]:
+    def __call__(
+        self, x: Float[Array, "b n d"], mask: Bool[Array, "b n"] | None = None
+    ) -> Float[Array, "b n d"]:
         b, n, d = x.shape
         q, k, v = jnp.moveaxis(self.qkv(self.norm1(x)).reshape(b, n, 3, self.heads, d // self.heads), 2, 0)
         seen = None if mask is None else mask[:, None, None, :]
@@ -66,11 +71,17 @@ def sincos(grid: np.ndarray, width: int) -> np.ndarray:
 
 
 def patches(spec: Float[Array, "b f m"], patch: tuple[int, int]) -> Float[Array, "b n p"]:
-    """Cut into patches, time-major: token i covers time i // columns and band i % columns; odd frames at the end fall away."""
+    """Cut into patches, time-major: token i covers time i // columns and band i % columns; odd frames at the
+    end fall away."""
     b, f, m = spec.shape
     pf, pm = patch
     f, m = f // pf, m // pm
-    return spec[:, : f * pf, : m * pm].reshape(b, f, pf, m, pm).transpose(0, 1, 3, 2, 4).reshape(b, f * m, pf * pm)
+    return (
+        spec[:, : f * pf, : m * pm]
+        .reshape(b, f, pf, m, pm)
+        .transpose(0, 1, 3, 2, 4)
+        .reshape(b, f * m, pf * pm)
+    )
 
 
 def positions(frames: int, mels: int, patch: tuple[int, int]) -> np.ndarray:

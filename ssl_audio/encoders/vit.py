@@ -35,7 +35,9 @@ class ViTNet(nnx.Module):
     def __init__(self, c: ViT, mels: int, *, rngs: nnx.Rngs):
         self.patch, self.columns, self.token, self.heads = c.patch, mels // c.patch[1], c.width, c.heads
         self.width = c.width * self.columns
-        self.stem = nnx.Linear(c.patch[0] * c.patch[1], c.width, kernel_init=nnx.initializers.xavier_uniform(), rngs=rngs)
+        self.stem = nnx.Linear(
+            c.patch[0] * c.patch[1], c.width, kernel_init=nnx.initializers.xavier_uniform(), rngs=rngs
+        )
         self.blocks = nnx.List([Block(c.width, c.heads, rngs=rngs) for _ in range(c.depth)])
         self.norm = nnx.LayerNorm(c.width, epsilon=1e-6, rngs=rngs)
 
@@ -63,7 +65,9 @@ class ViTNet(nnx.Module):
         """Mask [b n] of the patches that lie within the sound (the first column always does)."""
         return within(jnp.maximum(frames // self.patch[0], 1) * self.columns, n)
 
-    def embed(self, spec: Float[Array, "b f m"], frames: Int[Array, " b"] | None = None, key: Array | None = None) -> Float[Array, "b d"]:
+    def embed(
+        self, spec: Float[Array, "b f m"], frames: Int[Array, " b"] | None = None, key: Array | None = None
+    ) -> Float[Array, "b d"]:
         """Embedding: mean over time, the frequency patches side by side (as M2D and MW-MAE evaluate)."""
         x = self(spec, frames, key)
         b, n, d = x.shape

@@ -8,11 +8,14 @@ from ssl_audio.evaluate.geometry import embedding_std, rankme
 LEAST_STD, LEAST_RANK = 0.05, 2.0
 
 
-def look(x: Float[np.ndarray, "n d"], labels: Int32[np.ndarray, " n"] | None = None) -> dict[str, float | bool]:
-    """Spread, effective rank, alarm, and with labels (codes, -1: none) leave-one-out kNN accuracy of embeddings.
+def look(
+    x: Float[np.ndarray, "n d"], labels: Int32[np.ndarray, " n"] | None = None
+) -> dict[str, float | bool]:
+    """Spread, effective rank, alarm, and with labels (codes, -1: none) leave-one-out kNN accuracy of
+    embeddings.
 
-    `collapse` is True when the embeddings lie within one point or along one line: `embedding_std` below 0.05 (1 is
-    isotropic) or RankMe of the centred embeddings below 2.
+    `collapse` is True when the embeddings lie within one point or along one line: `embedding_std` below 0.05
+    (1 is isotropic) or RankMe of the centred embeddings below 2.
     """
     if not np.isfinite(x).all():
         return {"embedding_std": float("nan"), "rankme": float("nan"), "collapse": True}

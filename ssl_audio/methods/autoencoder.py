@@ -13,8 +13,8 @@ from ssl_audio.encoders.layers import patches
 class Autoencoder:
     """Denoising autoencoder: restore a spectrogram from a corrupted one through a narrow code. One view.
 
-    Vincent et al., "Extracting and Composing Robust Features with Denoising Autoencoders", 2008: additive noise
-    and masking noise. A code for each token of the encoder; the decoder sees that code alone.
+    Vincent et al., "Extracting and Composing Robust Features with Denoising Autoencoders", 2008: additive
+    noise and masking noise. A code for each token of the encoder; the decoder sees that code alone.
     """
 
     code: int = 32

@@ -13,11 +13,13 @@ from ssl_audio.losses import cosine
 
 @dataclasses.dataclass(frozen=True)
 class BYOLA:
-    """Bootstrap your own latent for audio: online network with predictor, teacher by moving average. Two views.
+    """Bootstrap your own latent for audio: online network with predictor, teacher by moving average. Two
+    views.
 
-    Niizumi et al., "BYOL for Audio", 2021, after Grill et al., "Bootstrap Your Own Latent", 2020. The views are
-    normalised by the statistics of both together, the paper's "post-normalisation". The paper mixes a clip with
-    the last 2,048 ones; here `MixupLogExp` mixes with others of the batch, which keeps the step a pure function.
+    Niizumi et al., "BYOL for Audio", 2021, after Grill et al., "Bootstrap Your Own Latent", 2020. The views
+    are normalised by the statistics of both together, the paper's "post-normalisation". The paper mixes a
+    clip with the last 2,048 ones; here `MixupLogExp` mixes with others of the batch, which keeps the step a
+    pure function.
     """
 
     hidden: int = 4096
@@ -43,7 +45,9 @@ class BYOLA:
         if self.predictor:
             online = net.predict(online)
         target = jax.lax.stop_gradient(net.teacher.project(net.teacher.encoder.embed(both, key=keys[1])))
-        similar = cosine(online, jnp.roll(target, len(target) // 2, 0)).mean()  # view 1 predicts 2, view 2 predicts 1
+        similar = cosine(
+            online, jnp.roll(target, len(target) // 2, 0)
+        ).mean()  # view 1 predicts 2, view 2 predicts 1
         return 4 - 4 * similar, {"target_std": target.std(0).mean()}
 
     def after(self, net, step):

@@ -12,8 +12,8 @@ from ssl_audio.losses import info_nce
 class COLA:
     """Contrastive learning of general-purpose audio representations: bilinear similarity, one direction.
 
-    Saeed, Grangier & Zeghidour, "Contrastive Learning of General-Purpose Audio Representations", 2021. Two views:
-    anchor and positive, two crops of one clip; the other positives of the batch are the negatives.
+    Saeed, Grangier & Zeghidour, "Contrastive Learning of General-Purpose Audio Representations", 2021. Two
+    views: anchor and positive, two crops of one clip; the other positives of the batch are the negatives.
     """
 
     width: int = 512

@@ -51,7 +51,9 @@ class MAE:
         guess = jnp.take_along_axis(net.out(net.norm(x)), hidden[..., None], 1)
         target = jnp.take_along_axis(target, hidden[..., None], 1)
         if self.normalise:
-            target = (target - target.mean(-1, keepdims=True)) / jnp.sqrt(target.var(-1, keepdims=True) + 1e-6)
+            target = (target - target.mean(-1, keepdims=True)) / jnp.sqrt(
+                target.var(-1, keepdims=True) + 1e-6
+            )
         return jnp.mean((guess - target) ** 2, dtype=jnp.float32), {}
 
     def after(self, net, step):

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/peak.py [--batch 32]
 
-The step: SimCLR on a ViT of width 192, 6 blocks, 3 heads, 16x16 patches of [b 96 64] spectrograms. Its operations are
-counted by the compiler.
+The step: SimCLR on a ViT of width 192, 6 blocks, 3 heads, 16x16 patches of [b 96 64] spectrograms. Its
+operations are counted by the compiler.
 """
 
 import argparse
@@ -38,7 +38,9 @@ def least(run, times=8):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--batch", type=int, default=32, help="clips; each has two views")
     args = parser.parse_args()
     n = 2048
@@ -67,7 +69,10 @@ def main():
 
     seconds = least(run)
     print(f"matrix product {n} x {n}: {peak:.0f} GFLOP/s")
-    print(f"ViT step, {args.batch} x 2 views: {seconds:.3f} s, {work:.1f} GFLOP, {work / seconds:.0f} GFLOP/s, {work / seconds / peak:.0%} of it")
+    print(
+        f"ViT step, {args.batch} x 2 views: {seconds:.3f} s, {work:.1f} GFLOP, {work / seconds:.0f} "
+        f"GFLOP/s, {work / seconds / peak:.0%} of it"
+    )
 
 
 if __name__ == "__main__":

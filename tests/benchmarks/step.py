@@ -1,9 +1,11 @@
-"""One BYOL-A training step here against the same network in PyTorch: same batch, same threads, in turn, one run.
+"""One BYOL-A training step here against the same network in PyTorch: same batch, same threads, in turn, one
+run.
 
     python tests/benchmarks/step.py [--batch 32] [--rounds 7]
 
-Both sides: two given views [b 96 64], online network with projector and predictor, teacher, symmetric loss, backward,
-Adam 3e-4, moving average 0.99. No data, no augmentation. PyTorch runs eagerly, channels last (its faster layout here).
+Both sides: two given views [b 96 64], online network with projector and predictor, teacher, symmetric loss,
+backward, Adam 3e-4, moving average 0.99. No data, no augmentation. PyTorch runs eagerly, channels last (its
+faster layout here).
 """
 
 import argparse
@@ -66,13 +68,22 @@ def ours(batch):
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        blocks = [(nn.Conv2d(i, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2)) for i in (1, 64, 64)]
+        blocks = [
+            (nn.Conv2d(i, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2))
+            for i in (1, 64, 64)
+        ]
         self.convs = nn.Sequential(*[layer for block in blocks for layer in block])
-        self.fc = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Dropout(0.3), nn.Linear(512, 512), nn.ReLU())
-        self.project = nn.Sequential(nn.Linear(512, 4096), nn.BatchNorm1d(4096), nn.ReLU(), nn.Linear(4096, 256))
+        self.fc = nn.Sequential(
+            nn.Linear(512, 512), nn.ReLU(), nn.Dropout(0.3), nn.Linear(512, 512), nn.ReLU()
+        )
+        self.project = nn.Sequential(
+            nn.Linear(512, 4096), nn.BatchNorm1d(4096), nn.ReLU(), nn.Linear(4096, 256)
+        )
 
     def forward(self, x):
-        x = self.convs(x).permute(0, 2, 3, 1)  # [b f m c], so that the reshape sees frequency and channel together
+        x = self.convs(x).permute(
+            0, 2, 3, 1
+        )  # [b f m c], so that the reshape sees frequency and channel together
         x = self.fc(x.reshape(x.shape[0], x.shape[1], -1))
         return self.project(x.mean(1) + x.amax(1))
 
@@ -99,7 +110,9 @@ def theirs(batch):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--batch", type=int, default=32, help="clips; each has two views")
     parser.add_argument("--rounds", type=int, default=7, help="timed steps of each side, in turn")
     args = parser.parse_args()
@@ -112,9 +125,15 @@ def main():
             if turn >= 2:
                 times[name].append(time.perf_counter() - begun)
     for name, taken in times.items():
-        print(f"{name:>10}: median {statistics.median(taken):.3f} s, least {min(taken):.3f} s a step of {args.batch} x 2 views")
+        print(
+            f"{name:>10}: median {statistics.median(taken):.3f} s, least {min(taken):.3f} s a step "
+            f"of {args.batch} x 2 views"
+        )
     ratios = sorted(t / o for o, t in zip(*times.values(), strict=True))
-    print(f"     ratio: {statistics.median(ratios):.2f} (torch / ssl_audio, median of {len(ratios)}; {ratios[0]:.2f} to {ratios[-1]:.2f})")
+    print(
+        f"     ratio: {statistics.median(ratios):.2f} (torch / ssl_audio, median of {len(ratios)}; "
+        f"{ratios[0]:.2f} to {ratios[-1]:.2f})"
+    )
 
 
 if __name__ == "__main__":

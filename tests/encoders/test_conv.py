@@ -1,4 +1,4 @@
-"""AudioNTT's block against the plain order of its parts, against PyTorch, and its convolution's own gradient."""
+"""AudioNTT's block against the plain order of its parts and PyTorch; its convolution's own gradient."""
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +60,7 @@ def test_convolution_and_its_gradient(cin):
     x, kernel, weight = draw(2, 7, 6, cin), draw(3, 3, cin, 4), draw(2, 7, 6, 4)
     np.testing.assert_allclose(conv3x3(x, kernel), plain_conv(x, kernel), atol=1e-5)
     grads = [
-        jax.jit(jax.grad(lambda x, k: jnp.sum(f(x, k) * weight), (0, 1)))(x, kernel)
+        jax.jit(jax.grad(lambda x, k, f=f: jnp.sum(f(x, k) * weight), (0, 1)))(x, kernel)
         for f in (conv3x3, plain_conv)
     ]
     for a, b in zip(*grads, strict=True):

@@ -23,7 +23,8 @@ def test_block_is_pytorchs(masked):
     layer = torch.nn.TransformerEncoderLayer(12, 3, 48, 0.0, "gelu", 1e-6, batch_first=True, norm_first=True)
     to = lambda a: torch.tensor(np.asarray(a))
     parts = {
-        "self_attn.in_proj": block.qkv, "self_attn.out_proj": block.out, "linear1": block.up, "linear2": block.down,
+        "self_attn.in_proj": block.qkv, "self_attn.out_proj": block.out,
+        "linear1": block.up, "linear2": block.down,
     }  # fmt: skip
     weights = {}
     for name, linear in parts.items():

@@ -48,7 +48,7 @@ def test_hidden_patches_do_not_reach_the_encoder(parts, monkeypatch):
 
 
 def test_loss_counts_hidden_patches_only(parts):
-    """The mean over hidden patches of a decoder that says nothing is the mean square of the standardised target: 1."""
+    """A decoder that says nothing errs by the mean square of the standardised hidden patches: 1."""
     made, net, spec, keep, hidden = parts
     silent = nnx.clone(net)
     silent.out.kernel[...] = 0 * silent.out.kernel[...]
@@ -63,14 +63,13 @@ def test_loss_counts_hidden_patches_only(parts):
 
 
 def test_tokens_return_to_their_places(parts):
-    """A decoder without blocks sees each place's own token: the guess of hidden places is the mask token's."""
+    """A decoder without blocks sees each place's own token: no visible patch can help with a hidden one."""
     made, net, spec, keep, hidden = parts
     bare = nnx.clone(net)
     bare.blocks = nnx.List([])
     raw = dataclasses.replace(made, normalise=False)
     grad = jax.grad(lambda s: raw.loss(bare, (s,), {}, KEY)[0])(spec)
     grad = np.asarray(patches(grad, (8, 8)))
-    # then no visible patch can help with a hidden one
     assert not np.take_along_axis(grad, keep[..., None], 1).any()
     assert np.take_along_axis(grad, hidden[..., None], 1).all()
 
