@@ -173,15 +173,23 @@ def write(path: Path | str, text: str) -> None:
 def save_run(run: Path, experiment: Experiment, source: Path | None) -> None:
     """Leave the experiment in its run's folder, as JSON and as the file that it was written in."""
     run.mkdir(parents=True, exist_ok=True)
-    write(run / "experiment.json", json.dumps(to_json(experiment), indent=1) + "\n")
     if source is not None:
         write(run / "experiment.py", Path(source).read_text(encoding="utf-8"))
+    write(run / "experiment.json", json.dumps(to_json(experiment), indent=1) + "\n")
 
 
 def load_run(run: Path | str) -> Experiment:
-    """The experiment of a run's folder, frontend statistics included."""
+    """The experiment of a run's folder, frontend statistics included.
+
+    The run's experiment.py is executed only where the experiment uses classes of its own.
+    """
     run = Path(run)
     if not (run / "experiment.json").is_file():
         raise FileNotFoundError(f"{run}: no run here (experiment.json is missing)")
-    module = load(run / "experiment.py")[1] if (run / "experiment.py").is_file() else None
-    return from_json(json.loads((run / "experiment.json").read_text(encoding="utf-8")), module)
+    about = json.loads((run / "experiment.json").read_text(encoding="utf-8"))
+    try:
+        return from_json(about)
+    except ValueError:
+        if not (run / "experiment.py").is_file():
+            raise
+        return from_json(about, load(run / "experiment.py")[1])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from ssl_audio import config, provenance, report
 from ssl_audio.audio.build import build
@@ -23,14 +24,40 @@ FIT_CLIPS = 1000
 
 
 def fitted(experiment: Experiment, store: Store) -> Experiment:
-    """The experiment with its frontend's mean and std taken from (a thousand clips of) the store, unless
-    given."""
-    if (experiment.frontend.mean, experiment.frontend.std) != (0.0, 1.0):
+    """The experiment with its frontend's mean and std from a thousand clips of the store, unless given."""
+    if not bare(experiment):
         return experiment
     chosen = np.sort(np.random.default_rng(0).permutation(len(store))[:FIT_CLIPS])
     samples = round(experiment.data.seconds * store.rate)
     frontend = experiment.frontend.fit((store[int(i), 0, 10 * store.rate] for i in chosen), samples=samples)
     return dataclasses.replace(experiment, frontend=frontend)
+
+
+def bare(experiment: Experiment) -> bool:
+    """Whether the frontend still lacks the statistics of a store."""
+    return (experiment.frontend.mean, experiment.frontend.std) == (0.0, 1.0)
+
+
+def continued(experiment: Experiment, store: Store, folder: Path) -> Experiment:
+    """The experiment as the run in `folder` began with it; ValueError if that, or the store, was another."""
+    before = config.load_run(folder)
+    path = dataclasses.replace(experiment.data, store=before.data.store)  # the same store may have been moved
+    experiment = dataclasses.replace(experiment, data=path)
+    if bare(experiment):
+        statistics = {"mean": before.frontend.mean, "std": before.frontend.std}
+        experiment = dataclasses.replace(
+            experiment, frontend=dataclasses.replace(experiment.frontend, **statistics)
+        )
+    if config.to_json(before) != config.to_json(experiment):
+        raise ValueError(
+            f"{folder} holds another experiment ({differences(before, experiment)}); choose another "
+            f"--run folder or remove it"
+        )
+    if (folder / "store.txt").read_text(encoding="utf-8").strip() != store.hash:
+        raise ValueError(
+            f"{store.path} has changed since {folder} began; choose another --run folder or remove it"
+        )
+    return experiment
 
 
 def run(experiment: Experiment, folder: Path, *, source: Path | None = None, wandb: bool = False) -> tuple:
@@ -44,25 +71,13 @@ def run(experiment: Experiment, folder: Path, *, source: Path | None = None, wan
             "no store given: make one with `ssl-audio store FOLDER --out STORE`, then pass --data.store STORE"
         )
     store = Store(experiment.data.store)
-    experiment = fitted(experiment, store)
-    note = folder / "store.txt"
     if (folder / "experiment.json").is_file():
-        before = config.load_run(folder)
-        same = dataclasses.replace(
-            experiment, data=dataclasses.replace(experiment.data, store=before.data.store)
-        )
-        if config.to_json(before) != config.to_json(same):
-            raise ValueError(
-                f"{folder} holds another experiment ({differences(before, same)}); choose another "
-                f"--run folder or remove it"
-            )
-        if note.is_file() and note.read_text().strip() != store.hash:
-            raise ValueError(
-                f"{experiment.data.store} has changed since {folder} began with it; choose another "
-                f"--run folder or remove it"
-            )
-    config.save_run(folder, experiment, source)
-    config.write(note, store.hash + "\n")
+        experiment = continued(experiment, store, folder)
+    else:
+        experiment = fitted(experiment, store)
+        folder.mkdir(parents=True, exist_ok=True)
+        config.write(folder / "store.txt", store.hash + "\n")
+        config.save_run(folder, experiment, source)  # last: with experiment.json a run has begun
     tracker = contextlib.nullcontext(lambda line: None)
     if wandb:
         from ssl_audio.track import wandb_log
@@ -162,14 +177,19 @@ def evaluate(run: Path, tasks: tuple[str, ...], results: Path, corpora: dict) ->
 
 
 def show(records: list[dict]) -> None:
-    """Print records as a table for people."""
-    from rich.table import Table
-
-    table = Table(title=", ".join(sorted({r["task"] for r in records})))
-    for name in ("system", "metric", "value", "95 % interval", "n"):
-        table.add_column(name)
-    for r in records:
-        table.add_row(
-            r["system"], r["metric"], f"{r['value']:.3f}", "{:.3f} to {:.3f}".format(*r["ci95"]), str(r["n"])
-        )
-    Console().print(table)
+    """Print records for people: a table a task, systems down, metrics across; then the paired differences."""
+    for task in dict.fromkeys(r["task"] for r in records):
+        mine = [r for r in records if r["task"] == task]
+        values = [r for r in mine if not r["metric"].endswith("difference")]
+        table = Table(title=f"{task}, {max(r['n'] for r in mine)} clips", title_justify="left")
+        metrics = list(dict.fromkeys(r["metric"] for r in values))
+        for name in ("", *metrics):
+            table.add_column(name, no_wrap=not name)
+        for system in dict.fromkeys(r["system"] for r in values):
+            own = [r for r in values if r["system"] == system]
+            cells = {r["metric"]: "{:.3f} [{:.3f}, {:.3f}]".format(r["value"], *r["ci95"]) for r in own}
+            table.add_row(system, *(cells.get(metric, "") for metric in metrics))
+        Console().print(table)
+        for r in mine:
+            if r["metric"].endswith("difference"):
+                print("  " + report.plain(r))

@@ -45,6 +45,8 @@ def wandb_log(
     same run. The first time, four sounds of the store are logged too. Without a network everything is kept
     offline, for `wandb sync`.
     """
+    # else wandb looks for its server even when offline, to report its own crashes; a user's own choice stands
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     run = Path(run)
     run.mkdir(parents=True, exist_ok=True)
     note = run / "wandb_id.txt"

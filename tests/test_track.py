@@ -88,8 +88,8 @@ def nobody(monkeypatch, tmp_path):
     for name in ("CONFIG", "CACHE", "DATA"):
         monkeypatch.setenv(f"WANDB_{name}_DIR", str(home / name))
     monkeypatch.setenv("WANDB_X_DISABLE_STATS", "true")
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     yield
+    os.environ.pop("WANDB_ERROR_REPORTING", None)  # which track sets
     wandb.teardown()
 
 
