@@ -93,7 +93,7 @@ trained, graph, state = pretrain.run(chosen, folder / "run")
 # is, all sounds look alike to the encoder.
 
 # %%
-from ssl_audio.report import metrics
+from ssl_audio.explore.page import metrics
 
 plots.curves(metrics(folder / "run" / "metrics.jsonl"))
 

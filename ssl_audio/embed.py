@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ssl_audio import checkpoint
 from ssl_audio.config import Experiment, load_run
+from ssl_audio.encoders.layers import within
 from ssl_audio.train import State, encoder, start
 
 WINDOW = 10.0
@@ -99,8 +100,8 @@ def logmel(experiment: Experiment, store) -> np.ndarray:
     @jax.jit
     def f(wave, valid):
         x = experiment.frontend.raw(wave.astype(jnp.float32) / 2**15)
-        n = experiment.frontend.valid_frames(valid)[:, None, None]
-        seen = (jnp.arange(x.shape[1])[None, :, None] < n).astype(x.dtype)
+        seen = within(experiment.frontend.valid_frames(valid), x.shape[1])[..., None].astype(x.dtype)
+        n = seen.sum(1, keepdims=True)
         mean = jnp.sum(x * seen, 1, keepdims=True) / n
         var = jnp.sum((x - mean) ** 2 * seen, 1) / n[:, 0]
         return jnp.concatenate([mean[:, 0], jnp.sqrt(var)], -1)

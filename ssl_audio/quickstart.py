@@ -17,6 +17,7 @@ from ssl_audio.datasets import gm_instruments
 from ssl_audio.encoders import AudioNTT
 from ssl_audio.evaluate import stats
 from ssl_audio.evaluate.tasks import columns, find, judge
+from ssl_audio.explore import page
 from ssl_audio.finetune import Finetune, few, finetune
 from ssl_audio.methods import SimCLR
 from ssl_audio.optim import Optim
@@ -158,7 +159,7 @@ def run(
     config.write(folder / "result.json", json.dumps(result, indent=1) + "\n")
     if results is not None:
         report.append(results / f"{chosen.name}.json", records)
-    page = report.page(
+    written = page.page(
         folder,
         result,
         store=store,
@@ -166,5 +167,5 @@ def run(
         embedding=embeddings[chosen.name],
         outcome=outcomes["gm/family"][chosen.name],
     )
-    print(f"took {result['seconds']:.0f} s and {result['peak_memory_mib']} MiB at most; open {page}")
+    print(f"took {result['seconds']:.0f} s and {result['peak_memory_mib']} MiB at most; open {written}")
     return result

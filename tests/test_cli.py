@@ -83,7 +83,7 @@ def test_errors_of_store(tones):
     assert "no sound files under it" in fault("store", "empty", "--out", "s")
     Path("bad").mkdir()
     Path("bad/a.wav").write_bytes(b"not a sound")
-    assert "bad" in fault("store", "bad", "--out", "s")
+    assert "a.wav: not a sound file" in fault("store", "bad", "--out", "s")
     assert "no such folder" in fault("store", "nowhere", "--out", "s")
     assert not Path("s/manifest.json").exists()
 
@@ -159,9 +159,9 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
 
     capsys.readouterr()
     cli.main(["embed", "run", "--store", "sounds"])
-    assert "36 clips x 16 numbers, by checkpoint 6-" in capsys.readouterr().out
+    assert re.search(r"36 clips x \d+ numbers, by checkpoint 6-", capsys.readouterr().out)
     with np.load("run/sounds.npz") as kept:
-        assert kept["x"].shape == (36, 16) and np.isfinite(kept["x"]).all()
+        assert len(kept["x"]) == 36 and np.isfinite(kept["x"]).all()
         assert kept["label_label"].tolist() == [str(n).split("/")[0] for n in kept["name"]]
     cli.main(["embed", "run", "--store", "sounds", "--out", "elsewhere/any"])
     assert Path("elsewhere/any").is_file()

@@ -116,7 +116,7 @@ def test_errors_are_told(tmp_path, mixed):
     with pytest.raises(FileNotFoundError, match="no finished checkpoint"):
         restore(tmp_path)
     other = dataclasses.replace(CHOSEN, frontend=dataclasses.replace(FRONTEND, rate=16000))
-    for wrong in (lambda: by_state(other, None, None, mixed), lambda: logmel(other, mixed)):
+    for wrong in (lambda: by_state(other, *started(CHOSEN), mixed), lambda: logmel(other, mixed)):
         with pytest.raises(ValueError, match=r"sampled at 8000 Hz.*--rate 16000"):
             wrong()
 

@@ -15,6 +15,7 @@ from ssl_audio import report
 from ssl_audio.audio.build import build
 from ssl_audio.audio.store import Clip, Store
 from ssl_audio.evaluate.folds import Outcome
+from ssl_audio.explore import page
 
 RATE = 16000
 
@@ -157,9 +158,9 @@ def made(tmp_path_factory):
     result |= {"peak_memory_mib": 1234, "versions": {"jax": "9.9"}, "hashes": {"data": store.hash}}
     result["records"] = [record(), record(0.4, system="logmel"), paired(0.1), auc]
     x = rng.normal(size=(24, 3)).astype(np.float32) / 9 + np.eye(3, dtype=np.float32)[store.codes("family")]
-    page = report.page(run, result, store=store, labels=labels, embedding=x, outcome=outcome, clips=7)
-    assert page == run / "report.html" and not list(run.glob(".report*"))
-    return page.read_text(encoding="utf-8"), store, labels, outcome
+    written = page.page(run, result, store=store, labels=labels, embedding=x, outcome=outcome, clips=7)
+    assert written == run / "report.html" and not list(run.glob(".report*"))
+    return written.read_text(encoding="utf-8"), store, labels, outcome
 
 
 class Reader(HTMLParser):
@@ -243,34 +244,34 @@ def test_hostile_names_stay_text(made):
 
 def test_sound_stops_at_its_budget(monkeypatch, made):
     store = made[1]
-    monkeypatch.setattr(report, "SOUND_BYTES", 20_000)
-    sounds = report.recordings(store, np.arange(24), [0])
+    monkeypatch.setattr(page, "SOUND_BYTES", 20_000)
+    sounds = page.recordings(store, np.arange(24), [0])
     assert 0 in sounds and 1 < len(sounds) < 24
     assert sum(map(len, sounds.values())) <= 20_000
 
 
 def test_shown_takes_classes_in_turn(made):
     labels = made[2]
-    rows = report.shown(labels, np.arange(24), 6, seed=1)
+    rows = page.shown(labels, np.arange(24), 6, seed=1)
     assert sorted(labels[rows]) == ["bell"] * 2 + ["drum"] * 2 + ["horn"] * 2
     assert (
         rows
-        == report.shown(labels, np.arange(24), 6, seed=1)
-        != report.shown(labels, np.arange(24), 6, seed=2)
+        == page.shown(labels, np.arange(24), 6, seed=1)
+        != page.shown(labels, np.arange(24), 6, seed=2)
     )
-    assert len(report.shown(labels, np.arange(24), 99, seed=1)) == 24
+    assert len(page.shown(labels, np.arange(24), 99, seed=1)) == 24
 
 
 def test_excerpt_is_the_loudest_stretch():
     wave = np.zeros(RATE * 3, np.int16)
     wave[RATE + 100 : 2 * RATE] = 1000
-    cut = report.excerpt(wave, RATE, 1.0)
+    cut = page.excerpt(wave, RATE, 1.0)
     assert len(cut) == RATE and (cut == 1000).sum() >= RATE - 100 - RATE // 50 and cut[-1] == 0
-    np.testing.assert_array_equal(report.excerpt(wave[:50], RATE, 1.0), wave[:50])
+    np.testing.assert_array_equal(page.excerpt(wave[:50], RATE, 1.0), wave[:50])
 
 
 def test_lengths_must_agree(tmp_path, made):
     with pytest.raises(ValueError, match="24 clips, 23 labels"):
-        report.page(
+        page.page(
             tmp_path, {}, store=made[1], labels=made[2][:23], embedding=np.zeros((23, 2)), outcome=made[3]
         )

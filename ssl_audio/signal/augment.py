@@ -27,7 +27,7 @@ class Crop:
         return crop(x, jax.random.randint(key, (b,), 0, t - self.samples + 1), self.samples)
 
 
-def crop(x: Float[Array, "b t"], start: Int[Array, "b"], samples: int) -> Float[Array, "b {samples}"]:
+def crop(x: Float[Array, "b t"], start: Int[Array, " b"], samples: int) -> Float[Array, "b {samples}"]:
     """x[i, start[i] : start[i] + samples] for each clip i."""
     return jax.vmap(lambda row, at: jax.lax.dynamic_slice(row, (at,), (samples,)))(x, start)
 
@@ -42,7 +42,7 @@ class Gain:
         return gain(x, jax.random.uniform(key, x.shape[:1], minval=-self.decibels, maxval=self.decibels))
 
 
-def gain(x: Float[Array, "b t"], decibels: Float[Array, "b"]) -> Float[Array, "b t"]:
+def gain(x: Float[Array, "b t"], decibels: Float[Array, " b"]) -> Float[Array, "b t"]:
     """x * 10^(decibels / 20), clip by clip."""
     return x * (10.0 ** (decibels / 20.0)).astype(x.dtype)[:, None]
 
@@ -61,7 +61,7 @@ class Noise:
 
 
 def add_noise(
-    x: Float[Array, "b t"], noise: Float[Array, "b t"], snr: Float[Array, "b"]
+    x: Float[Array, "b t"], noise: Float[Array, "b t"], snr: Float[Array, " b"]
 ) -> Float[Array, "b t"]:
     """x plus noise scaled so that the energies of x and noise differ by exactly `snr` dB in each clip."""
     wave, noise = x.astype(jnp.float32), noise.astype(jnp.float32)
@@ -92,7 +92,7 @@ class MixupLogExp:
 
 
 def mixup_log_exp(
-    x: Float[Array, "b f m"], other: Float[Array, "b f m"], share: Float[Array, "b"]
+    x: Float[Array, "b f m"], other: Float[Array, "b f m"], share: Float[Array, " b"]
 ) -> Float[Array, "b f m"]:
     """log((1 − share) exp(x) + share exp(other)), stable for any x."""
     share = share[:, None, None]
@@ -131,10 +131,10 @@ class RandomResizeCrop:
 
 def resize_crop(
     x: Float[Array, "b f m"],
-    frame: Int[Array, "b"],
-    frames: Int[Array, "b"],
-    band: Int[Array, "b"],
-    bands: Int[Array, "b"],
+    frame: Int[Array, " b"],
+    frames: Int[Array, " b"],
+    band: Int[Array, " b"],
+    bands: Int[Array, " b"],
 ) -> Float[Array, "b f m"]:
     """The rectangle frame : frame + frames, band : band + bands of each clip, resized bicubically to [f m].
 
@@ -177,7 +177,7 @@ class RandomLinearFader:
 
 
 def linear_fade(
-    x: Float[Array, "b f m"], first: Float[Array, "b"], last: Float[Array, "b"]
+    x: Float[Array, "b f m"], first: Float[Array, " b"], last: Float[Array, " b"]
 ) -> Float[Array, "b f m"]:
     """x plus a straight line over its frames, from first to last."""
     return x + jnp.linspace(first, last, x.shape[1], axis=1).astype(x.dtype)[..., None]
@@ -232,7 +232,7 @@ class SpecAugment:
 
 
 def mask(
-    x: Float[Array, "b f m"], start: Int[Array, "b"], width: Int[Array, "b"], axis: int
+    x: Float[Array, "b f m"], start: Int[Array, " b"], width: Int[Array, " b"], axis: int
 ) -> Float[Array, "b f m"]:
     """x with cells start : start + width of an axis (1: frames, 2: bands) set to zero."""
     cells = jnp.arange(x.shape[axis])[None]
@@ -250,7 +250,7 @@ class FrequencyShift:
         return shift_bands(x, jax.random.randint(key, x.shape[:1], -self.bands, self.bands + 1))
 
 
-def shift_bands(x: Float[Array, "b f m"], shift: Int[Array, "b"]) -> Float[Array, "b f m"]:
+def shift_bands(x: Float[Array, "b f m"], shift: Int[Array, " b"]) -> Float[Array, "b f m"]:
     """Band k of the result is band k − shift of x, or the outermost one."""
     m = x.shape[2]
     source = jnp.clip(jnp.arange(m)[None] - shift[:, None], 0, m - 1)
@@ -267,7 +267,7 @@ class TimeShift:
         return shift_frames(x, jax.random.randint(key, x.shape[:1], -self.frames, self.frames + 1))
 
 
-def shift_frames(x: Float[Array, "b f m"], shift: Int[Array, "b"]) -> Float[Array, "b f m"]:
+def shift_frames(x: Float[Array, "b f m"], shift: Int[Array, " b"]) -> Float[Array, "b f m"]:
     """Frame i of the result is frame (i − shift) mod f of x."""
     source = (jnp.arange(x.shape[1])[None] - shift[:, None]) % x.shape[1]
     return jnp.take_along_axis(x, source[..., None], axis=1)

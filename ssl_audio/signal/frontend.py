@@ -163,7 +163,7 @@ class LogMel:
     def _padding(self) -> int:
         return self.n_fft // 2 if self.center else 0
 
-    def valid_frames(self, valid: Int[Array | np.ndarray, "b"]) -> Int[Array, "b"]:
+    def valid_frames(self, valid: Int[Array | np.ndarray, " b"]) -> Int[Array, " b"]:
         """Frames that a clip of `valid` samples has when alone; zeros behind it don't change them."""
         valid = jnp.asarray(valid)
         return jnp.where(valid > 0, jnp.maximum(self._frames(valid), 0), 0)

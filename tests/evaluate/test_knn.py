@@ -22,6 +22,6 @@ def test_votes_are_those_of_the_definition():
 
 def test_fewer_training_clips_than_k():
     x = np.eye(6, dtype=np.float32)[[0, 1, 0, 1, 0, 1]]
-    y = np.array(["a", "b"] * 3)
+    y = np.array(["a", " b"] * 3)
     out = knn.probe(x, y, np.array(list("112233")), np.arange(6).astype(str))
     assert out.correct.all() and out.predictions.tolist() == y.tolist()

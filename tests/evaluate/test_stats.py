@@ -28,7 +28,7 @@ def test_single_clip_groups_give_the_textbook_error():
 
 
 def test_draws_are_ratios_of_whole_groups():
-    values, groups = np.array([1.0, 1, 1, 0]), np.array(["a", "a", "a", "b"])
+    values, groups = np.array([1.0, 1, 1, 0]), np.array(["a", "a", "a", " b"])
     assert set(np.round(means(values, groups, 200), 6)) == {0.0, 0.75, 1.0}
 
 

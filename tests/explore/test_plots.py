@@ -51,7 +51,7 @@ def test_confusion_counts():
 
 
 def test_confusion_figure_writes_per_cent_of_each_row():
-    made = plots.confusion(np.array([[1, 3], [0, 2]]), ["a", "b"])
+    made = plots.confusion(np.array([[1, 3], [0, 2]]), ["a", " b"])
     assert [t.get_text() for t in made.axes[0].texts] == ["25", "75", "100"]
 
 
@@ -76,7 +76,7 @@ def test_scatter_draws_every_point_once():
 
 
 def test_svg_is_one_element_with_its_alt_text_and_always_the_same():
-    make = lambda: plots.svg(plots.confusion(np.eye(2, dtype=int), ["<a>", "b"]), 'of "a" & b')
+    make = lambda: plots.svg(plots.confusion(np.eye(2, dtype=int), ["<a>", " b"]), 'of "a" & b')
     text = make()
     root = ElementTree.fromstring(text)
     assert root.tag.endswith("svg") and root.attrib["aria-label"] == 'of "a" & b'
