@@ -168,11 +168,11 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
 
     table = speakers(Path("spoken"))
     monkeypatch.setattr(cli, "corpora", lambda: {"fsdd": types.SimpleNamespace(clips=lambda: scan(table))})
-    for times in (1, 2):
+    for _ in range(2):  # the same measurement twice is one record
         cli.main(["evaluate", "run", "--tasks", "fsdd/digit", "fsdd/digit-loso"])
         records = json.loads(Path("results/own.json").read_text())
         found = [r for r in records if r["metric"] == "accuracy" and r["task"] == "fsdd/digit-loso"]
-        assert sorted(r["system"] for r in found) == sorted(["own", "random", "logmel", "majority"] * times)
+        assert sorted(r["system"] for r in found) == sorted(["own", "random", "logmel", "majority"])
     for record in found:
         assert record["n"] == 60 and record["groups"] == 3 and record["seed"] == 3
         assert record["model"].startswith("6-") and record["data"] and record["code"]

@@ -255,9 +255,7 @@ def test_shown_takes_classes_in_turn(made):
     rows = page.shown(labels, np.arange(24), 6, seed=1)
     assert sorted(labels[rows]) == ["bell"] * 2 + ["drum"] * 2 + ["horn"] * 2
     assert (
-        rows
-        == page.shown(labels, np.arange(24), 6, seed=1)
-        != page.shown(labels, np.arange(24), 6, seed=2)
+        rows == page.shown(labels, np.arange(24), 6, seed=1) != page.shown(labels, np.arange(24), 6, seed=2)
     )
     assert len(page.shown(labels, np.arange(24), 99, seed=1)) == 24
 
