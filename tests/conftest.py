@@ -1,5 +1,4 @@
-"""Shared settings: strict arrays, eight simulated devices, jax's compilation cache, the folder of "
-"real recordings."""
+"""Shared settings: strict arrays, eight simulated devices, jax's compilation cache, real recordings."""
 
 import atexit
 import os
@@ -8,9 +7,8 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-if (
-    "JAX_COMPILATION_CACHE_DIR" not in os.environ
-):  # one for this session: what two tests compile is compiled once
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    # one for this session: what two tests compile is compiled once
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jax-tests-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
