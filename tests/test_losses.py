@@ -13,14 +13,14 @@ def draw(seed, *shape):
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
 
 
-@pytest.mark.parametrize("b, d, temperature", [(2, 3, 0.1), (16, 8, 0.07), (33, 5, 1.0)])
+@pytest.mark.parametrize("b, d, temperature", [(2, 3, 1.0), (33, 5, 0.07)])
 def test_nt_xent_is_optax_ntxent(b, d, temperature):
     a, c = draw(0, b, d), draw(1, b, d)
     labels = jnp.tile(jnp.arange(b), 2)
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
         reference = lambda a, c: optax.losses.ntxent(jnp.concatenate([a, c]), labels, temperature)
-        value, grads = jax.value_and_grad(reference, (0, 1))(a, c)
-    ours, ours_grads = jax.value_and_grad(nt_xent, (0, 1))(a, c, temperature)
+        value, grads = jax.jit(jax.value_and_grad(reference, (0, 1)))(a, c)
+    ours, ours_grads = jax.jit(jax.value_and_grad(lambda a, c: nt_xent(a, c, temperature), (0, 1)))(a, c)
     np.testing.assert_allclose(ours, value, rtol=1e-5)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=2e-6), ours_grads, grads)
 
