@@ -69,29 +69,25 @@ def splits(
         yield Split(str(name), np.flatnonzero(folds != name), np.flatnonzero(folds == name))
 
 
-def held_out(
+def inner(
     folds: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"], split: Split
-) -> Bool[np.ndarray, " n_train"]:
-    """Which training rows of `split` are held out to choose on: whole groups, never test rows.
+) -> list[Bool[np.ndarray, " n_train"]]:
+    """Which training rows of `split` are held out to choose on, part by part: whole groups, never test rows.
 
-    With k folds the fold after the tested one, in order (as HEAR does); where the training rows are of one
-    fold, a fifth of them drawn by group with a fixed seed.
+    With k folds each training fold in turn; where the training rows are of one fold, five parts of whole
+    groups (fewer, if there are fewer groups), drawn with a fixed seed. Each row is held out once.
     """
-    fold = folds[split.train]
-    names = np.unique(fold)
-    if len(names) > 1:
-        later = names[names > split.name]
-        return fold == (later[0] if len(later) else names[0])
-    group = np.unique(groups[split.train], return_inverse=True)[1]
-    order = np.random.default_rng(0).permutation(group.max() + 1)
-    sizes = np.bincount(group)[order].cumsum()
-    kept = order[: max(1, int(np.searchsorted(sizes, 0.2 * len(group), side="right")))]
-    if len(kept) == len(order):
-        raise ValueError(
-            "the training rows are one group, so none can be held out to choose hyper-parameters on; "
-            "give finer groups or more folds"
-        )
-    return np.isin(group, kept)
+    part = np.unique(folds[split.train], return_inverse=True)[1]
+    if part.max() == 0:
+        group = np.unique(groups[split.train], return_inverse=True)[1]
+        order = np.random.default_rng(0).permutation(group.max() + 1)
+        if len(order) < 2:
+            raise ValueError(
+                "the training rows are one group, so none can be held out to choose hyper-parameters on; "
+                "give finer groups or more folds"
+            )
+        part = (np.argsort(order) % min(5, len(order)))[group]
+    return [part == name for name in range(part.max() + 1)]
 
 
 def finite(x: Float[np.ndarray, "n d"]) -> None:

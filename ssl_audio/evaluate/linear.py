@@ -15,9 +15,9 @@ from scipy.linalg import eigh
 from scipy.special import log_softmax
 from threadpoolctl import threadpool_limits
 
-from ssl_audio.evaluate.folds import Outcome, Split, finite, held_out, splits, standardise
+from ssl_audio.evaluate.folds import Outcome, Split, finite, inner, splits, standardise
 
-STRENGTHS = (0.001, 0.01, 0.1, 1.0)
+STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 def rotate(
@@ -100,15 +100,13 @@ def solve(
 def _fold(x, y, classes, folds, groups, split: Split):
     z = rotate(standardise(x, split.train), split.train)
     train, label = z[split.train], y[split.train]
-    held = held_out(folds, groups, split)
-    best, strength, w = -1.0, STRENGTHS[0], None
-    for (
-        candidate
-    ) in STRENGTHS:  # from the strongest penalty: each optimum starts the next, a tie keeps the stronger
-        w = solve(train[~held], label[~held], classes, candidate, w)
-        accuracy = float(((train[held] @ w).argmax(1) == label[held]).mean())
-        if accuracy > best:
-            best, strength = accuracy, candidate
+    right = np.zeros(len(STRENGTHS))
+    for held in inner(folds, groups, split):
+        w = None
+        for i, strength in enumerate(STRENGTHS):  # from the strongest penalty: each optimum starts the next
+            w = solve(train[~held], label[~held], classes, strength, w)
+            right[i] += ((train[held] @ w).argmax(1) == label[held]).sum()
+    strength = STRENGTHS[int(right.argmax())]  # a tie keeps the stronger penalty
     w = solve(train, label, classes, strength)
     return (z[split.test] @ w).argmax(1), strength
 
@@ -126,7 +124,7 @@ def probe(
 
     x: embeddings, finite. y: labels. folds, groups: strings, a group within one fold. test: None for k folds,
     else the folds that are the test set. seed: unused, the optimum is unique. C is one of STRENGTHS, the most
-    accurate on the held-out part of the training rows (`folds.held_out`), then the fit is redone on all
+    accurate over the training folds, each held out in turn (`folds.inner`), then the fit is redone on all
     training rows; standardised with the training rows' mean and deviation. ValueError: a group is cut, or a
     value isn't finite.
     """

@@ -144,7 +144,9 @@ def judge(
     outcomes: dict[str, Outcome] = {}
     records: list[dict[str, Any]] = []
     where = (f"{task.note}; " if task.note else "") + "ci95: percentile bootstrap over groups"
-    fitted = "linear: standardised, logistic regression, C of {} on held-out training folds, {}"
+    fitted = (
+        "linear: standardised, logistic regression, C of {} by cross-validation within the training folds, {}"
+    )
     protocols = {
         "accuracy": fitted.format(list(linear.STRENGTHS), where),
         "majority": f"most frequent class of the training folds, {where}",

@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from ssl_audio.evaluate import linear
-from ssl_audio.evaluate.folds import Split, held_out
+from ssl_audio.evaluate.folds import Split, inner
 
 
 def mixture(n, d, classes=5, seed=0):
@@ -70,30 +70,38 @@ def test_the_test_fold_is_never_looked_at():
     assert (before.predictions[:30] == after.predictions[:30]).all()
 
 
-def test_the_next_fold_validates_and_groups_stay_whole():
+def test_each_training_fold_is_held_out_once_and_groups_stay_whole():
     folds = np.repeat(["1", "2", "3"], 4)
     groups = np.repeat(np.arange(6), 2).astype(str)
-    for name, later in (("1", "2"), ("2", "3"), ("3", "1")):
+    for name in "123":
         split = Split(name, np.flatnonzero(folds != name), np.flatnonzero(folds == name))
-        assert set(folds[split.train][held_out(folds, groups, split)]) == {later}
-    folds = np.repeat(["test", "train"], [2, 10])
-    split = Split("test", np.arange(2, 12), np.arange(2))
-    held = held_out(folds, groups, split)
-    assert held.sum() == 2
-    assert not set(groups[2:][held]) & set(groups[2:][~held])
+        parts = inner(folds, groups, split)
+        assert [set(folds[split.train][held]) for held in parts] == [{f} for f in "123" if f != name]
+    folds = np.repeat(["test", "train"], [2, 14])
+    groups = np.repeat(np.arange(8), 2).astype(str)
+    split = Split("test", np.arange(2, 16), np.arange(2))
+    parts = inner(folds, groups, split)
+    assert len(parts) == 5 and (np.sum(parts, 0) == 1).all()
+    for held in parts:
+        assert not set(groups[2:][held]) & set(groups[2:][~held])
     with pytest.raises(ValueError, match="one group"):
-        held_out(folds, np.full(12, "a"), split)
+        inner(folds, np.full(16, "a"), split)
 
 
 def test_c_follows_the_noise():
-    """Many noise dimensions call for the strongest penalty, clean separable ones don't."""
+    """Many dimensions of noise call for a strong penalty, a class told by a small difference for a weak one."""
     rng = np.random.default_rng(0)
     y = np.arange(200) % 2
     folds, groups = (np.arange(200) // 40).astype(str), np.arange(200).astype(str)
-    clean = np.stack([y + 0.45 * rng.standard_normal(200), y - 0.05 * np.arange(200)], 1).astype(np.float32)
-    chosen = linear.probe(clean, y, folds, groups).chosen
-    assert set(chosen) == set("01234") and set(chosen.values()) <= set(linear.STRENGTHS)
-    assert max(chosen.values()) > 0.001
+    noisy = np.column_stack([y + 0.45 * rng.standard_normal(200), rng.standard_normal((200, 300))])
+    strong = linear.probe(noisy.astype(np.float32), y, folds, groups).chosen
+    same, small = rng.standard_normal(200), 0.2 * (y - 0.5) + 0.05 * rng.standard_normal(200)
+    fine = np.stack([same + small, same - small], 1).astype(np.float32)
+    weak = linear.probe(fine, y, folds, groups).chosen
+    assert set(strong) == set(weak) == set("01234") and {*strong.values(), *weak.values()} <= set(
+        linear.STRENGTHS
+    )
+    assert max(strong.values()) < 0.1 < min(weak.values())
 
 
 def test_a_class_absent_from_training_is_wrong_not_fatal():
