@@ -15,6 +15,11 @@ def cosine(a: Float[Array, "*b d"], b: Float[Array, "*b d"]) -> Float[Array, "*b
     return jnp.sum(unit(a) * unit(b), -1)
 
 
+def spread(x: Float[Array, "b d"]) -> Float[Array, ""]:
+    """Deviation of embeddings scaled to length 1, times sqrt(d): 1 for an isotropic cloud, 0 for a point."""
+    return jnp.sqrt(jnp.maximum(unit(x.astype(jnp.float32)).var(0), 0)).mean() * x.shape[1] ** 0.5
+
+
 def nt_xent(a: Float[Array, "b d"], b: Float[Array, "b d"], temperature: float = 0.1) -> Float[Array, ""]:
     """Normalised temperature-scaled cross-entropy over the 2b embeddings of b positive pairs.
 

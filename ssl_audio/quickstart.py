@@ -16,7 +16,7 @@ from ssl_audio.config import Data, Experiment, View
 from ssl_audio.datasets import gm_instruments
 from ssl_audio.encoders import AudioNTT
 from ssl_audio.evaluate import stats
-from ssl_audio.evaluate.tasks import columns, find, judge
+from ssl_audio.evaluate.tasks import columns, find, judge, sums
 from ssl_audio.explore import page
 from ssl_audio.finetune import Finetune, few, finetune
 from ssl_audio.methods import SimCLR
@@ -140,6 +140,7 @@ def run(
             "metric": "accuracy difference",
             "value": value,
             "ci95": [low, high],
+            "by_group": sums(right["fine-tuned"], right["from scratch"], groups[test]),
         }
         | common
     )

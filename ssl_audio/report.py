@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from ssl_audio.evaluate import stats
+
 try:
     import fcntl
 except ImportError:  # Windows: no lock, so two runs must not append to one file at once
@@ -140,6 +142,7 @@ def headline(results_dir: Path | str) -> str:
                     best[place] = level, key[1].split(" - ", 1)[1], ours, floor, group
         for (task, name, _), (_, other, ours, floor, group) in best.items():
             sure = f"{sum(record['ci95'][0] > 0 for record in group)} of {len(group)}"
+            pool = "[{:+.3f}, {:+.3f}]".format(*pooled(group)[1:]) if pooled(group) else ""
             left, right = (over_seeds(g) if g else "" for g in (ours, floor))
             cells = [
                 path.stem,
@@ -148,12 +151,15 @@ def headline(results_dir: Path | str) -> str:
                 f"{other} {right}",
                 over_seeds(group, sign=True),
                 sure,
+                pool,
             ]
             rows.append(f"| {' | '.join(cells)} |")
     if not rows:
         return "No results yet."
-    head = "| experiment | task | accuracy | best floor | paired difference | interval above 0 |"
-    return "\n".join([head, "|---" * 6 + "|", *rows])
+    head = (
+        "| experiment | task | accuracy | best floor | paired difference | interval above 0 | seeds pooled |"
+    )
+    return "\n".join([head, "|---" * 7 + "|", *rows])
 
 
 def refresh(root: Path | str) -> None:
@@ -180,8 +186,9 @@ def refresh(root: Path | str) -> None:
 LEGEND = """\
 Each number is the mean over seeds; ± is the standard deviation over them (n - 1), in parentheses the lowest
 and the highest. With one seed the brackets are its 95 % interval, as its protocol says. Differences are
-paired, clip by clip. `random` is the same encoder with random weights, `logmel` the mean and standard
-deviation of the log-mel spectrogram, `majority` the most frequent class."""
+paired, clip by clip; pooled, they are averaged over seeds clip by clip, with an interval over recordings.
+`random` is the same encoder with random weights, `logmel` the mean and standard deviation of the log-mel
+spectrogram, `majority` the most frequent class."""
 
 
 def unique(values: Iterable[Any]) -> list[Any]:
@@ -204,6 +211,17 @@ def over_seeds(group: Sequence[Mapping[str, Any]], sign: bool = False) -> str:
     if len(values) == 1:
         return f"{values[0]:{plus}.3f} [{group[0]['ci95'][0]:.3f}, {group[0]['ci95'][1]:.3f}]"
     return f"{values.mean():{plus}.3f} ± {values.std(ddof=1):.3f} ({values.min():.3f} to {values.max():.3f})"
+
+
+def pooled(group: Sequence[Mapping[str, Any]]) -> tuple[float, float, float] | None:
+    """A difference with its seeds averaged clip by clip, and its interval over recordings; None: no sums.
+
+    The fine-tuning's test clips are the same in each seed, so that theirs pools likewise.
+    """
+    if len(group) < 2 or not all("by_group" in record for record in group):
+        return None
+    parts = np.array([record["by_group"] for record in group], float)
+    return stats.pooled(parts[:, :, 0], parts[0, :, 1])
 
 
 def sizes(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
@@ -241,14 +259,18 @@ def systems_table(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
 
 
 def differences_table(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
-    lines = ["| difference | over seeds | 95 % interval of each seed | above zero |", "|---|---|---|---|"]
+    lines = [
+        "| difference | over seeds | 95 % interval of each seed | above zero | of the seeds pooled |",
+        "|---|---|---|---|---|",
+    ]
     for key, group in chosen.items():
         if key[2] == DIFFERENCE:
             each = ", ".join("[{:.3f}, {:.3f}]".format(*record["ci95"]) for record in group)
             sure = sum(record["ci95"][0] > 0 for record in group)
             best = " (best floor)" if any(record.get("best_floor") for record in group) else ""
             mean = over_seeds(group, sign=True) if len(group) > 1 else f"{group[0]['value']:+.3f}"
-            lines.append(f"| {key[1]}{best} | {mean} | {each} | {sure} of {len(group)} |")
+            pool = "[{:.3f}, {:.3f}]".format(*pooled(group)[1:]) if pooled(group) else ""
+            lines.append(f"| {key[1]}{best} | {mean} | {each} | {sure} of {len(group)} | {pool} |")
     return "\n".join(lines) if len(lines) > 2 else ""
 
 

@@ -3,14 +3,12 @@
 import dataclasses
 import functools
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 from pathlib import Path
 
 import jax
 import numpy as np
-import pytest
 import soundfile
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -26,9 +24,6 @@ from ssl_audio.signal.augment import Crop, Gain
 from ssl_audio.signal.frontend import LogMel
 from ssl_audio.train import make_step, start
 
-needs_report = pytest.mark.skipif(
-    importlib.util.find_spec("ssl_audio.report") is None, reason="ssl_audio/report.py is not written yet"
-)
 RATE = 8000
 TONES = (180, 320, 560, 900, 1500, 2600)  # Hz
 FRONTEND = LogMel(rate=RATE, n_fft=256, win=256, hop=80, mels=16, fmin=60.0, fmax=3800.0, mean=-11.0, std=4.0)
@@ -152,7 +147,15 @@ def curve(chosen: Experiment, store: Store, steps: int, devices: int = 1):
 
 def small(encoder: type):
     """The smallest form of an encoder class, by the names of its sizes."""
-    sizes = {"width": 16, "depth": 1, "heads": 2, "channels": 4, "dropout": 0.0, "patch": (8, 8)}
+    sizes = {
+        "width": 16,
+        "depth": 1,
+        "heads": 2,
+        "channels": 4,
+        "dropout": 0.0,
+        "patch": (8, 8),
+        "encoder": CONV,
+    }
     return encoder(**{f.name: sizes[f.name] for f in dataclasses.fields(encoder) if f.name in sizes})
 
 

@@ -9,18 +9,23 @@ LEAST_STD, LEAST_RANK = 0.05, 2.0
 
 
 def look(
-    x: Float[np.ndarray, "n d"], labels: Int32[np.ndarray, " n"] | None = None
+    x: Float[np.ndarray, "n d"],
+    labels: Int32[np.ndarray, " n"] | None = None,
+    target_std: float | None = None,
 ) -> dict[str, float | bool]:
     """Spread, effective rank, alarm, and with labels (codes, -1: none) leave-one-out kNN accuracy of
     embeddings.
 
     `collapse` is True when the embeddings lie within one point or along one line: `embedding_std` below 0.05
-    (1 is isotropic) or RankMe of the centred embeddings below 2.
+    (1 is isotropic) or RankMe of the centred embeddings below 2. So it is when `target_std`, the spread of
+    what a method predicts, is below 0.05: behind a dead projection the encoder may still look alive.
     """
     if not np.isfinite(x).all():
         return {"embedding_std": float("nan"), "rankme": float("nan"), "collapse": True}
     std, rank = embedding_std(x), rankme(x - x.mean(0))
     line = {"embedding_std": std, "rankme": rank, "collapse": bool(std < LEAST_STD or rank < LEAST_RANK)}
+    if target_std is not None:
+        line["collapse"] = bool(line["collapse"] or target_std < LEAST_STD)
     known = None if labels is None else np.flatnonzero(labels >= 0)
     if known is not None and len(known) > 1:
         line["online_knn"] = leave_one_out(x[known], labels[known])

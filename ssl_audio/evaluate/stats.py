@@ -9,13 +9,18 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 
-def means(
-    values: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"], n: int = 2000, seed: int = 0
-) -> Float[np.ndarray, " draws"]:
-    """Mean of `values` in each of n draws of whole groups. ValueError: fewer than two groups."""
+def by_group(
+    values: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]:
+    """Sum of `values` and number of clips in each group, by sorted group: all that the intervals look at."""
     group = np.unique(groups, return_inverse=True)[1]
-    size = np.bincount(group).astype(np.float64)
-    total = np.bincount(group, weights=values.astype(np.float64))
+    return np.bincount(group, weights=values.astype(np.float64)), np.bincount(group).astype(np.float64)
+
+
+def means(
+    total: Float[np.ndarray, " g"], size: Float[np.ndarray, " g"], n: int = 2000, seed: int = 0
+) -> Float[np.ndarray, " draws"]:
+    """Mean over clips in each of n draws of whole groups. ValueError: fewer than two groups."""
     count = len(size)
     if count < 2:
         raise ValueError(f"{count} group(s): an interval over groups needs two or more; give finer groups")
@@ -32,12 +37,19 @@ def means(
     return out
 
 
+def interval(
+    total: Float[np.ndarray, " g"], size: Float[np.ndarray, " g"], n: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of the mean over clips, from the sum and the number of clips of each group."""
+    low, high = np.percentile(means(total, size, n, seed), (2.5, 97.5))
+    return float(low), float(high)
+
+
 def bootstrap(
     values: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"], n: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
     """95 % interval of the mean of `values`, whole `groups` drawn n times; a function of the seed."""
-    low, high = np.percentile(means(values, groups, n, seed), (2.5, 97.5))
-    return float(low), float(high)
+    return interval(*by_group(values, groups), n, seed)
 
 
 def paired(
@@ -53,14 +65,11 @@ def paired(
 
 
 def pooled(
-    a: Shaped[np.ndarray, "seeds n"],
-    b: Shaped[np.ndarray, "more_seeds n"],
-    groups: Shaped[np.ndarray, " n"],
-    n: int = 2000,
-    seed: int = 0,
+    totals: Float[np.ndarray, "seeds g"], size: Float[np.ndarray, " g"], n: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Paired difference of two systems with several seeds each: averaged over seeds by clip, then `paired`.
+    """A difference over several seeds: (mean, low, high) from each seed's sums by group (`by_group`).
 
-    a, b: correct or not, seed by clip. Seeds are averaged, not drawn: the interval is over recordings.
+    Seeds are averaged, not drawn: the interval is over recordings.
     """
-    return paired(a.mean(0, dtype=np.float64), b.mean(0, dtype=np.float64), groups, n, seed)
+    total = totals.mean(0)
+    return float(total.sum() / size.sum()), *interval(total, size, n, seed)

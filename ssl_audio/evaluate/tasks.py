@@ -113,6 +113,14 @@ def majority(
     return Outcome(classes[found], found == code[tested], tested, {}, [str(c) for c in classes])
 
 
+def sums(
+    a: Shaped[np.ndarray, " n"], b: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"]
+) -> list[list[int]]:
+    """[[right more often than the other, clips] of each group], for pooling over seeds (`stats.pooled`)."""
+    total, size = stats.by_group(a.astype(np.float64) - b.astype(np.float64), groups)
+    return [[int(t), int(s)] for t, s in zip(total, size, strict=True)]
+
+
 def judge(
     task: Task,
     labels: Shaped[np.ndarray, " n"],
@@ -215,5 +223,6 @@ def judge(
                 (low, high),
                 protocol,
                 best_floor=name == best,
+                by_group=sums(outcomes[ours].correct, outcomes[name].correct, groups[tested]),
             )
     return records, outcomes

@@ -28,7 +28,10 @@ class Method(Protocol):
     def loss(
         self, net: nnx.Module, views: tuple[Float[Array, "b f m"], ...], batch: dict, key: jax.Array
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """The scalar to minimise, and named scalars for the log."""
+        """The scalar to minimise, and named scalars for the log.
+
+        `target_std`, where a method predicts a target, is its spread (`losses.spread`): the alarm watches it.
+        """
         ...
 
     def after(self, net: nnx.Module, step: jax.Array) -> None:

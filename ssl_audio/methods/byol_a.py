@@ -8,7 +8,7 @@ import optax
 from flax import nnx
 
 from ssl_audio.encoders.layers import MLP
-from ssl_audio.losses import cosine
+from ssl_audio.losses import cosine, spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class BYOLA:
         similar = cosine(
             online, jnp.roll(target, len(target) // 2, 0)
         ).mean()  # view 1 predicts 2, view 2 predicts 1
-        return 4 - 4 * similar, {"target_std": target.std(0).mean()}
+        return 4 - 4 * similar, {"target_std": spread(target)}
 
     def after(self, net, step):
         new, old = nnx.state(net.online, nnx.Param), nnx.state(net.teacher, nnx.Param)

@@ -89,7 +89,7 @@ def test_each_training_fold_is_held_out_once_and_groups_stay_whole():
 
 
 def test_c_follows_the_noise():
-    """Many dimensions of noise call for a strong penalty, a class told by a small difference for a weak one."""
+    """Many dimensions of noise call for a strong penalty, small differences for a weak one."""
     rng = np.random.default_rng(0)
     y = np.arange(200) % 2
     folds, groups = (np.arange(200) // 40).astype(str), np.arange(200).astype(str)

@@ -1,0 +1,14 @@
+import numpy as np
+
+from ssl_audio.evaluate.collapse import look
+
+
+def test_the_alarm_goes_for_a_point_a_line_a_dead_target_and_what_is_not_finite():
+    rng = np.random.default_rng(0)
+    alive = rng.standard_normal((64, 16)).astype(np.float32)
+    assert not look(alive)["collapse"] and not look(alive, None, 0.8)["collapse"]
+    point = np.ones((64, 16), np.float32) + 1e-3 * alive
+    line = np.outer(rng.standard_normal(64), np.ones(16)).astype(np.float32)
+    assert look(point)["collapse"] and look(line)["collapse"]
+    assert look(alive, None, 0.01)["collapse"]
+    assert look(np.full((4, 3), np.nan, np.float32))["collapse"]
