@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ from typing import Any, Literal
 import jax
 
 from ssl_audio.optim import Optim
-from ssl_audio.signal.frontend import LogMel
+from ssl_audio.signal.frontend import Frontend, LogMel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,15 +24,16 @@ class View:
     spectrogram."""
 
     wave: tuple[Any, ...] = ()
-    """Applied to waves [b t] in order."""
+    """Applied to waves [b t] in order; one that takes a `background` gets the batch's, uncut."""
     spec: tuple[Any, ...] = ()
     """Applied to normalised spectrograms [b f m] in order."""
 
-    def __call__(self, key, wave, frontend):
-        """int16-scaled float waves [b t] in [-1, 1] -> spectrogram [b f m]."""
+    def __call__(self, key, wave, frontend, background=None):
+        """int16-scaled float waves [b t] in [-1, 1], and sound to mix in, if any -> spectrogram [b f m]."""
         keys = iter(jax.random.split(key, len(self.wave) + len(self.spec) + 1))
         for change in self.wave:
-            wave = change(next(keys), wave)
+            more = {"background": background} if "background" in inspect.signature(change).parameters else {}
+            wave = change(next(keys), wave, **more)
         spec = frontend(wave)
         for change in self.spec:
             spec = change(next(keys), spec)
@@ -50,6 +52,8 @@ class Data:
     """Clips in a batch, over all devices and hosts together."""
     short: Literal["loop", "pad"] = "loop"
     """What fills a clip shorter than the crop: its own repetition, or zeros."""
+    background: str = ""
+    """Folder of a store, of the same rate, that views may mix in (`StoreBackground`)."""
     threads: int = 2
     """Threads that prepare batches ahead."""
 
@@ -63,7 +67,7 @@ class Experiment:
     method: Any
     encoder: Any
     views: tuple[View, ...]
-    frontend: LogMel = LogMel()
+    frontend: Frontend = LogMel()
     data: Data = Data()
     optim: Optim = Optim()
     seed: int = 0
@@ -88,7 +92,7 @@ def tiny(experiment: Experiment) -> Experiment:
     looks."""
     replace, encoder = dataclasses.replace, experiment.encoder
     sizes = {"width": 48, "depth": 2, "heads": 3, "channels": 8}
-    small = {k: v for k, v in sizes.items() if k in {f.name for f in dataclasses.fields(encoder)}}
+    small = {k: min(v, getattr(encoder, k)) for k, v in sizes.items() if hasattr(encoder, k)}
     method = {k: min(v, 64) for k, v in vars(experiment.method).items() if k in ("hidden", "code")}
     return replace(
         experiment,

@@ -38,11 +38,13 @@ def bare(experiment: Experiment) -> bool:
     return (experiment.frontend.mean, experiment.frontend.std) == (0.0, 1.0)
 
 
-def continued(experiment: Experiment, store: Store, folder: Path) -> Experiment:
+def continued(experiment: Experiment, store: Store, heard: str, folder: Path) -> Experiment:
     """The experiment as the run in `folder` began with it; ValueError if that, or the store, was another."""
     before = config.load_run(folder)
-    path = dataclasses.replace(experiment.data, store=before.data.store)  # the same store may have been moved
-    experiment = dataclasses.replace(experiment, data=path)
+    # the same stores may have been moved
+    paths = dataclasses.replace(experiment.data, store=before.data.store, background=before.data.background)
+    if bool(experiment.data.background) == bool(before.data.background):
+        experiment = dataclasses.replace(experiment, data=paths)
     if bare(experiment):
         statistics = {"mean": before.frontend.mean, "std": before.frontend.std}
         experiment = dataclasses.replace(
@@ -53,9 +55,10 @@ def continued(experiment: Experiment, store: Store, folder: Path) -> Experiment:
             f"{folder} holds another experiment ({differences(before, experiment)}); choose another "
             f"--run folder or remove it"
         )
-    if (folder / "store.txt").read_text(encoding="utf-8").strip() != store.hash:
+    if (folder / "store.txt").read_text(encoding="utf-8") != heard:
         raise ValueError(
-            f"{store.path} has changed since {folder} began; choose another --run folder or remove it"
+            f"{store.path}{' or its background' if paths.background else ''} has changed since {folder} "
+            f"began; choose another --run folder or remove it"
         )
     return experiment
 
@@ -71,12 +74,14 @@ def run(experiment: Experiment, folder: Path, *, source: Path | None = None, wan
             "no store given: make one with `ssl-audio store FOLDER --out STORE`, then pass --data.store STORE"
         )
     store = Store(experiment.data.store)
+    background = experiment.data.background
+    heard = store.hash + "\n" + (f"{Store(background).hash}\n" if background else "")
     if (folder / "experiment.json").is_file():
-        experiment = continued(experiment, store, folder)
+        experiment = continued(experiment, store, heard, folder)
     else:
         experiment = fitted(experiment, store)
         folder.mkdir(parents=True, exist_ok=True)
-        config.write(folder / "store.txt", store.hash + "\n")
+        config.write(folder / "store.txt", heard)
         config.save_run(folder, experiment, source)  # last: with experiment.json a run has begun
     tracker = contextlib.nullcontext(lambda line: None)
     if wandb:
@@ -107,10 +112,10 @@ def run(experiment: Experiment, folder: Path, *, source: Path | None = None, wan
                 note_of["alarm"] = "[red]COLLAPSED[/red]" if line["collapse"] else ""
                 if line["collapse"] and not alarmed:
                     console.print(
-                        f"[red]warning[/red]: the embeddings have collapsed at step {line['step']} "
-                        f"(std {line['embedding_std']:.3f}, "
-                        f"effective rank {line['rankme']:.1f}): lower the rate, strengthen the "
-                        f"views, or check the predictor and teacher"
+                        f"[red]warning[/red]: collapse at step {line['step']}, of the embeddings or of what "
+                        f"is predicted (embedding std {line['embedding_std']:.3f}, effective rank "
+                        f"{line['rankme']:.1f}): lower the rate, strengthen the views, or check the "
+                        f"predictor and teacher"
                     )
                 alarmed = line["collapse"]
             bar.update(job, completed=line["step"], note=", ".join(v for v in note_of.values() if v))

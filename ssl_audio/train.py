@@ -19,6 +19,7 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ssl_audio.audio.batches import Batches, prefetch
+from ssl_audio.audio.store import Store
 from ssl_audio.checkpoint import Checkpoints
 from ssl_audio.config import Experiment, write
 
@@ -78,10 +79,11 @@ def make_step(experiment: Experiment, graph):
 
     def gradient(state, rest, batch, key):
         view_key, loss_key = jax.random.split(key)
-        wave = batch["wave"].astype(jnp.float32) / 2**15
+        sound = {k: batch[k].astype(jnp.float32) / 2**15 for k in ("wave", "background") if k in batch}
         keys = jax.random.split(view_key, len(experiment.views))
         views = tuple(
-            compute(v(k, wave, experiment.frontend)) for v, k in zip(experiment.views, keys, strict=True)
+            compute(v(k, frontend=experiment.frontend, **sound))
+            for v, k in zip(experiment.views, keys, strict=True)
         )
 
         def loss_of(params):
@@ -138,16 +140,17 @@ def train(
     store,
     run: Path,
     *,
-    look: Callable[[np.ndarray, np.ndarray | None], dict] = lambda x, labels: {},
+    look: Callable[[np.ndarray, np.ndarray | None, float | None], dict] = lambda x, labels, target_std: {},
     log: Callable[[dict], None] = lambda line: None,
     say: Callable[[str], None] = print,
     devices: list | None = None,
 ) -> tuple[Any, State]:
     """Train to the experiment's last step, from the newest checkpoint of `run` if it has one.
 
-    `look` turns embeddings [n d] and label codes (or None) into scalars, `collapse` among them; `log` gets
-    every line of metrics.jsonl; `say` gets messages for people. Raises Diverged when the loss isn't finite,
-    and leaves through `SystemExit(0)` on SIGTERM and `KeyboardInterrupt` on Ctrl-C, both after saving.
+    `look` turns embeddings [n d], label codes (or None) and the last step's `target_std` (or None) into
+    scalars, `collapse` among them; `log` gets every line of metrics.jsonl; `say` gets messages for people.
+    Raises Diverged when the loss isn't finite, and leaves through `SystemExit(0)` on SIGTERM and
+    `KeyboardInterrupt` on Ctrl-C, both after saving.
     """
     run.mkdir(parents=True, exist_ok=True)
     if store.rate != experiment.frontend.rate:
@@ -162,7 +165,10 @@ def train(
     if data.batch % mesh.size:
         raise ValueError(f"a batch of {data.batch} can't be shared by {mesh.size} devices; choose a multiple")
     samples = round(data.seconds * store.rate)
-    batches = Batches(store, samples=samples, batch=data.batch, seed=experiment.seed, short=data.short)
+    noise = Store(data.background) if data.background else None
+    batches = Batches(
+        store, samples=samples, batch=data.batch, seed=experiment.seed, short=data.short, background=noise
+    )
     graph, state = start(experiment, everywhere)
     step_fn, watch_fn = make_step(experiment, graph), make_watch(experiment, graph)
     watched = watch_batch(experiment, store, samples)
@@ -185,12 +191,12 @@ def train(
             first, state = found
             say(f"resuming {run} at step {first} of {last}")
         seconds, begun = trim(run / "metrics.jsonl", first), time.time()
-        saved, pending, mark = first, [], (first, time.time())
+        saved, pending, mark, spread = first, [], (first, time.time()), None
 
         def flush(upto):
             """Look at finished steps' scalars: stop on a loss that isn't finite, write the lines that are
             due."""
-            nonlocal mark
+            nonlocal mark, spread
             while pending and pending[0][0] <= upto:
                 at, logs = pending.pop(0)
                 logs = {k: float(v) for k, v in jax.device_get(logs).items()}
@@ -205,6 +211,7 @@ def train(
                         f"{bad[0]} is {logs[bad[0]]} at step {at}; {good}. Lower the rate, clip, or "
                         f"look at the data"
                     )
+                spread = logs.get("target_std")
                 if at % experiment.log_every == 0 or at == last:
                     now = time.time()
                     speed = (at - mark[0]) * data.batch / max(now - mark[1], 1e-9)
@@ -220,7 +227,7 @@ def train(
                 flush(step)
                 if step > first or first == 0:
                     embedding = jax.device_get(watch_fn(state, watch_wave))
-                    record(step, look(embedding, watched.get("label")))
+                    record(step, look(embedding, watched.get("label"), spread))
             due = step % experiment.save_every == 0 or step == last or stop
             if due and step > saved:
                 flush(step)  # never save a state whose loss wasn't finite

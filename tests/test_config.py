@@ -3,12 +3,16 @@
 import dataclasses
 import json
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from toys import METHODS, experiment
 
 from ssl_audio import config
 from ssl_audio.config import View, digest, from_json, load, load_run, save_run, tiny, to_json
-from ssl_audio.signal.augment import RandomResizeCrop
+from ssl_audio.signal.augment import Gain, RandomResizeCrop
+from ssl_audio.signal.waves import StoreBackground
 
 TEXT = '''"""A file."""
 import dataclasses
@@ -89,3 +93,16 @@ def test_write_is_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="full"):
         config.write(tmp_path / "a", "new")
     assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_view_hands_the_background_to_who_takes_one():
+    key, wave, sound = (
+        jax.random.key(0),
+        jnp.ones((2, 50)),
+        jnp.linspace(-1.0, 1.0, 50)[None] * jnp.ones((2, 1)),
+    )
+    view = View(wave=(Gain(0.0), StoreBackground((20.0, 20.0)), Gain(0.0)))
+    added = view(key, wave, lambda x: x, sound) - wave
+    np.testing.assert_allclose(added / sound, 0.1 / np.sqrt(np.mean(np.square(sound))), rtol=1e-3)
+    plain = View(wave=(Gain(0.0),))
+    np.testing.assert_array_equal(plain(key, wave, lambda x: x, sound), wave)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import json
 
 import jax
@@ -11,19 +12,33 @@ import pytest
 from flax import nnx
 from toys import CONV, FRONTEND, classes, curve, experiment, small, started
 
-from ssl_audio import encoders, methods
+from ssl_audio import encoders, methods, signal
 from ssl_audio.config import from_json, to_json
-from ssl_audio.signal import augment
+from ssl_audio.signal.frontend import Frontend
 
-METHODS, ENCODERS, AUGMENTATIONS = classes(methods), classes(encoders), classes(augment)
+
+def augments(kind: type) -> bool:
+    """Whether instances are called as `augment(key, x)`."""
+    calls = [vars(base)["__call__"] for base in kind.__mro__ if "__call__" in vars(base)]
+    return bool(calls) and list(inspect.signature(calls[0]).parameters) == ["self", "key", "x"]
+
+
+METHODS, ENCODERS = classes(methods), classes(encoders)
+AUGMENTATIONS = {name: kind for name, kind in classes(signal).items() if augments(kind)}
+FRONTENDS = {name: kind for name, kind in classes(signal).items() if issubclass(kind, Frontend)}
 every_method = pytest.mark.parametrize("method", METHODS)
 every_encoder = pytest.mark.parametrize("encoder", ENCODERS)
+every_frontend = pytest.mark.parametrize("frontend", FRONTENDS)
+every_augmentation = pytest.mark.parametrize("name", AUGMENTATIONS)
 
 
 def test_the_rooms_are_walked():
     assert {"BYOLA", "COLA", "MAE", "Autoencoder", "SimCLR"} <= set(METHODS)
     assert {"AudioNTT", "ViT"} <= set(ENCODERS)
+    assert {"LogMel", "MFCC", "GFCC", "KaldiFbank", "PCENMel", "CQT", "RawFrames"} <= set(FRONTENDS)
     assert {"Crop", "Gain", "Noise", "MixupLogExp", "RandomResizeCrop", "SpecAugment"} <= set(AUGMENTATIONS)
+    assert {"Reverb", "LowPass", "PitchShift", "Polarity"} <= set(AUGMENTATIONS)  # of other files
+    assert "StoreBackground" not in AUGMENTATIONS  # takes more
 
 
 # --- methods ---
@@ -185,8 +200,9 @@ def test_encoder_refuses_what_it_cannot_take(encoder):
     net, _ = evaluated(encoder)
     with pytest.raises(ValueError, match="frames"):
         net.embed(spec(2, net.patch[0] - 1))
-    with pytest.raises(ValueError, match="multiple"):
-        small(ENCODERS[encoder]).build(12 if encoder != "ViT" else 20, rngs=nnx.Rngs(0))
+    if encoder != "Learned":  # takes frames of any length
+        with pytest.raises(ValueError, match="multiple"):
+            small(ENCODERS[encoder]).build(12 if encoder != "ViT" else 20, rngs=nnx.Rngs(0))
 
 
 @every_encoder
@@ -195,29 +211,152 @@ def test_encoder_goes_to_json_and_back(encoder):
     assert from_json(json.loads(json.dumps(to_json(made)))) == made
 
 
+# --- frontends ---
+
+
+@functools.cache
+def heard(frontend: str):
+    """The small frontend, with mean and std that aren't the default; and it jitted."""
+    made = FRONTENDS[frontend]
+    sizes = {"rate": 8000, "n_fft": 256, "win": 200, "hop": 80, "mels": 16, "fmin": 60.0, "fmax": 3800.0}
+    sizes |= {"n_mfcc": 16, "bands": 24, "n_gfcc": 16, "channels": 24, "bins": 48}
+    known = {f.name for f in dataclasses.fields(made)}
+    fe = made(**{k: v for k, v in sizes.items() if k in known}, mean=0.5, std=2.0)
+    return fe, jax.jit(fe)
+
+
+def noise(b, t, seed=0):
+    return jnp.asarray(0.1 * np.random.default_rng(seed).standard_normal((b, t)), jnp.float32)
+
+
+@every_frontend
+def test_frontend_shapes(frontend):
+    fe, f = heard(frontend)
+    for samples in (1600, 1601, 1679):
+        y = jax.eval_shape(f, jax.ShapeDtypeStruct((3, samples), jnp.float32))
+        assert y.shape == (3, fe.frames(samples), fe.mels) and y.dtype == jnp.float32
+    with pytest.raises(ValueError, match="no frame fits into 0 samples"):
+        fe.frames(0)
+
+
+@every_frontend
+def test_frontend_normalises_clip_by_clip(frontend):
+    fe, f = heard(frontend)
+    x = noise(2, 1600)
+    y = f(x)
+    np.testing.assert_allclose(y, (np.asarray(jax.jit(fe.raw)(x)) - 0.5) / 2, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(y[::-1], f(x[::-1]), rtol=1e-4, atol=1e-4)
+
+
+@every_frontend
+def test_frontend_of_silence_and_of_clipping_is_finite(frontend):
+    _, f = heard(frontend)
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(f(x))))
+    for x in (jnp.zeros((2, 1600)), jnp.sign(noise(2, 1600)), jnp.ones((2, 1600))):
+        assert np.isfinite(f(x)).all() and np.isfinite(gradient(x)).all()
+
+
+@every_frontend
+def test_frontend_of_a_padded_clip(frontend):
+    fe, f = heard(frontend)
+    x = noise(2, 1273)
+    frames = np.asarray(fe.valid_frames(np.array([1273, 0], np.int32))).tolist()
+    assert frames == [fe.frames(1273), 0]
+    padded = f(jnp.pad(x, ((0, 0), (0, 1600 - 1273))))
+    np.testing.assert_allclose(padded[:, : frames[0]], f(x), rtol=1e-4, atol=1e-4)
+
+
+@every_frontend
+def test_frontend_goes_to_json_and_back_and_its_hash_names_every_field(frontend):
+    fe, _ = heard(frontend)
+    each = dataclasses.replace(fe, mean=(0.5,) * fe.mels)
+    for made in (fe, each):
+        back = from_json(json.loads(json.dumps(to_json(made))))
+        assert back == made and back.hash == made.hash and hash(back) == hash(made)
+    hashes = {fe.hash, each.hash}
+    for name, old in vars(fe).items():
+        new = {"window": "povey", "log": "db", "top_db": 80.0, "high_freq": -100.0}.get(name)
+        if new is None:
+            new = not old if type(old) is bool else old + 1 if type(old) is int else old * 0.99
+        hashes.add(dataclasses.replace(fe, **({"log": "db"} if name == "top_db" else {}) | {name: new}).hash)
+    assert len(hashes) == 2 + len(vars(fe))
+    assert len({heard(name)[0].hash for name in FRONTENDS}) == len(FRONTENDS)
+
+
+@every_frontend
+def test_frontend_feeds_an_encoder(frontend):
+    fe, f = heard(frontend)
+    x = f(noise(2, 1600))
+    net = CONV.build(fe.mels, rngs=nnx.Rngs(0))
+    assert net.embed(x, fe.valid_frames(np.array([1600, 1000], np.int32))).shape == (2, net.width)
+
+
+@every_frontend
+def test_frontend_fits_its_statistics(frontend):
+    fe, f = heard(frontend)
+    x = noise(2, 1600) * jnp.linspace(0.1, 1, 1600)[None]
+    fitted = fe.fit(np.asarray(x), samples=1600, batch=2)
+    y = (np.asarray(f(x)) * 2 + 0.5 - np.asarray(fitted.mean)) / np.asarray(fitted.std)
+    assert abs(y.mean()) < 0.01 and abs(y.std() - 1) < 0.01
+
+
 # --- augmentations ---
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_augmentation(name):
+@functools.cache
+def augmentation(name: str):
+    """The augmentation as it stands, jitted; and random waves or spectrograms, whatever it takes."""
     change = AUGMENTATIONS[name]()
     if name == "Crop":
         change = dataclasses.replace(change, samples=1000)
+    axes = type(change).__call__.__annotations__["x"].dim_str
+    shape = {"b t": (4, 2000), "b f m": (4, 48, 32)}[axes]
+    return change, jax.jit(change), jax.random.normal(jax.random.key(99), shape)
+
+
+@every_augmentation
+def test_augmentation(name):
+    change, f, x = augmentation(name)
     assert from_json(json.loads(json.dumps(to_json(change)))) == change
-    shape = (4, 2000) if len(type(change).__call__.__annotations__["x"].dim_str.split()) == 2 else (4, 30, 16)
-    expected = (4, 1000) if name == "Crop" else shape
-    x = jnp.tile(
-        jnp.asarray(np.random.default_rng(0).standard_normal(shape[1:]), jnp.float32)[None],
-        (4,) + (1,) * (len(shape) - 1),
-    )
-    f = jax.jit(change)
-    y, again, other = f(jax.random.key(0), x), f(jax.random.key(0), x), f(jax.random.key(1), x)
-    assert y.shape == expected and y.dtype == x.dtype
-    np.testing.assert_array_equal(y, again)
-    if name != "MixupLogExp":  # of four equal clips every mixture is the same clip
-        assert not np.array_equal(y, other), "the key changes nothing"
-        assert not np.array_equal(y[0], y[1]) or not np.array_equal(y[0], y[2]), "one draw for all clips"
-    assert np.isfinite(f(jax.random.key(0), jnp.zeros(shape))).all()
+    keys = jax.random.split(jax.random.key(0), 4)
+    found = [np.asarray(f(key, x)) for key in keys]
+    assert found[0].shape == ((4, 1000) if name == "Crop" else x.shape) and found[0].dtype == x.dtype
+    assert jax.eval_shape(change, keys[0], x.astype(jnp.bfloat16)).dtype == jnp.bfloat16
+    np.testing.assert_array_equal(f(keys[0], x), found[0])
+    assert any((y != found[0]).any() for y in found[1:]), "the key changes nothing"
+    others = x.at[1:].multiply(-1.0)
+    if all((np.asarray(f(key, others))[0] == y[0]).all() for key, y in zip(keys, found, strict=True)):
+        equal = jnp.tile(x[:1], (4,) + (1,) * (x.ndim - 1))
+        drawn = [np.asarray(f(key, equal)) for key in keys]
+        assert any((y[1:] != y[:1]).any() for y in drawn), "one draw for all clips"
+    # else clips are mixed: of four equal ones every mixture would be the same clip
+    assert np.isfinite(f(keys[0], jnp.zeros_like(x))).all()
+    assert f._cache_size() == 1
+
+
+@every_augmentation
+def test_width_and_place_of_masks_are_drawn_apart(name):
+    change, f, x = augmentation(name)
+    out = [np.asarray(f(jax.random.key(i), jnp.ones_like(x))) for i in range(4)]
+    if not (np.isin(out, (0.0, 1.0)).all() and np.min(out) == 0.0):
+        return  # no mask
+    if hasattr(change, "count"):
+        change = dataclasses.replace(change, count=1)
+    n = 4000
+    lost = np.asarray(change(jax.random.key(0), jnp.ones((n, 400) if x.ndim == 2 else (n, 60, 40)))) == 0
+    for line in (lost,) if lost.ndim == 2 else (lost.all(2), lost.all(1)):
+        cells = line.shape[1]
+        width, start = line.sum(1), line.argmax(1)
+        one = (width > 0) & (width < cells) & (line[:, ::-1].argmax(1) == cells - start - width)
+        if one.mean() < 0.25:
+            return  # single cells all over
+        width, start = width[one], start[one]
+        place = start / (cells - width)
+        assert abs(np.corrcoef(width, place)[0, 1]) < 5 / np.sqrt(one.sum())
+        # one key for both makes the place, modulo what the two ranges have in common, follow from the width
+        places, counts = cells - np.arange(cells) + 1, np.bincount(width, minlength=cells)
+        expected = places * (1 - (1 - 1 / places) ** counts)
+        assert len(set(zip(width, start, strict=True))) > 0.9 * expected.sum()
 
 
 def test_key_turns_dropout_on():

@@ -14,7 +14,7 @@ from jaxtyping import Integer
 
 from ssl_audio.audio.store import Store
 
-ORDER, CROP = 0, 1  # what random bits are for; part of their key
+ORDER, CROP, BACKGROUND, BACKGROUND_CROP = 0, 1, 2, 3  # what random bits are for; part of their key
 
 
 class Batches:
@@ -32,13 +32,17 @@ class Batches:
         short: what fills the row of a shorter clip: "loop" repeats the clip, "pad" leaves zeros after it.
         subset: indices of the clips to use (for instance without a test fold); None: all.
         labels: a column of the store whose codes come along as "label" (-1: empty).
+        background: another store of the same rate, of which every row gets a random stretch of a random clip
+            (each clip equally likely; a shorter one is repeated).
 
     `batches[step]` and `batches.at(step, rows)` return a dict of new arrays:
         "wave" int16 [b t]; "valid" int32 [b], samples of the row that are sound (all of them when looped);
-        "index" int32 [b], clip in the store; and, if asked for, "label" int32 [b].
+        "index" int32 [b], clip in the store; and, if asked for, "label" int32 [b] and "background" int16
+        [b t].
 
     Raises:
-        ValueError: for a size below 1, an empty or wrong subset, a clip without samples, a step below 0.
+        ValueError: for a size below 1, an empty or wrong subset, a clip without samples, a step below 0, a
+            background of another rate.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Batches:
         short: Literal["loop", "pad"] = "loop",
         subset: Integer[np.ndarray, " n"] | None = None,
         labels: str | None = None,
+        background: Store | None = None,
     ):
         if samples < 1 or batch < 1 or seed < 0:
             raise ValueError(
@@ -68,6 +73,15 @@ class Batches:
             )
         if lengths[clips].min() < 1:
             raise ValueError(f"clip {clips[lengths[clips].argmin()]} has no samples; build the store again")
+        if background is not None:
+            if background.rate != store.rate:
+                raise ValueError(
+                    f"{background.path}: a background at {background.rate} Hz for sound at {store.rate} Hz; "
+                    f"build its store at that rate"
+                )
+            if len(background.lengths) == 0 or np.min(background.lengths) < 1:
+                raise ValueError(f"{background.path}: a background without clips, or with one of no samples")
+        self.background = background
         self.store, self.samples, self.batch, self.seed, self.short = store, samples, batch, seed, short
         self._clips = clips.astype(np.int32)
         self._codes = None if labels is None else np.asarray(store.codes(labels))
@@ -89,21 +103,28 @@ class Batches:
         index = np.array(
             [self._clips[order[e][p]] for e, p in zip(epochs.tolist(), places, strict=True)], np.int32
         )
-        uniform = (self._bits(CROP, step, self.batch)[wanted] >> np.uint64(11)) * 2.0**-53  # [0, 1)
-
-        wave = np.zeros((len(index), self.samples), np.int16)
-        valid = np.empty(len(index), np.int32)
-        for row, (i, u) in enumerate(zip(index.tolist(), uniform.tolist(), strict=True)):
-            places_to_start = max(int(self.store.lengths[i]) - self.samples, 0) + 1
-            clip = self.store[i, int(u * places_to_start), self.samples]
-            if len(clip) < self.samples and self.short == "loop":
-                clip = np.resize(clip, self.samples)
-            wave[row, : len(clip)] = clip
-            valid[row] = len(clip)
+        uniform = lambda purpose: (self._bits(purpose, step, self.batch)[wanted] >> np.uint64(11)) * 2.0**-53
+        wave, valid = self._cut(self.store, index, uniform(CROP), self.short)
         batch = {"wave": wave, "valid": valid, "index": index}
+        if self.background is not None:
+            chosen = (uniform(BACKGROUND) * len(self.background.lengths)).astype(np.int64)
+            batch["background"], _ = self._cut(self.background, chosen, uniform(BACKGROUND_CROP), "loop")
         if self._codes is not None:
             batch["label"] = self._codes[index].astype(np.int32)
         return batch
+
+    def _cut(self, store, index, uniform, short):
+        """A row of each clip at a place given in [0, 1), and how many samples of it are sound."""
+        wave = np.zeros((len(index), self.samples), np.int16)
+        valid = np.empty(len(index), np.int32)
+        for row, (i, u) in enumerate(zip(index.tolist(), uniform.tolist(), strict=True)):
+            places_to_start = max(int(store.lengths[i]) - self.samples, 0) + 1
+            clip = store[i, int(u * places_to_start), self.samples]
+            if len(clip) < self.samples and short == "loop":
+                clip = np.resize(clip, self.samples)
+            wave[row, : len(clip)] = clip
+            valid[row] = len(clip)
+        return wave, valid
 
     def _bits(self, purpose: int, number: int, n: int) -> np.ndarray:
         key = np.random.SeedSequence((self.seed, purpose, number)).generate_state(2, np.uint64)

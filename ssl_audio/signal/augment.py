@@ -5,11 +5,14 @@ Shape and dtype are kept (`Crop` changes the shape). Each draws at random around
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from ssl_audio.signal.fourier import irfft, rfft
 
 # --- waves [b t] ---
 
@@ -49,15 +52,34 @@ def gain(x: Float[Array, "b t"], decibels: Float[Array, " b"]) -> Float[Array, "
 
 @dataclass(frozen=True)
 class Noise:
-    """White noise, its signal-to-noise ratio drawn from `snr` = (lowest, highest), dB; silence stays."""
+    """Gaussian noise, its signal-to-noise ratio drawn from `snr` = (lowest, highest), dB; silence stays.
+
+    colour  "white": all frequencies alike; "pink": −10 dB a decade; "brown": −20 dB a decade
+    """
 
     snr: tuple[float, float] = (10.0, 30.0)
+    colour: Literal["white", "pink", "brown"] = "white"
+
+    def __post_init__(self):
+        if self.colour not in ("white", "pink", "brown"):
+            raise ValueError(f'Noise: colour={self.colour!r} is none of "white", "pink", "brown"')
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, "b t"]) -> Float[Array, "b t"]:
         for_snr, for_noise = jax.random.split(key)
         low, high = self.snr
         snr = jax.random.uniform(for_snr, x.shape[:1], minval=low, maxval=high)
-        return add_noise(x, jax.random.normal(for_noise, x.shape), snr)
+        noise = jax.random.normal(for_noise, x.shape)
+        if self.colour != "white":
+            noise = tilt(noise, {"pink": 1.0, "brown": 2.0}[self.colour])
+        return add_noise(x, noise, snr)
+
+
+def tilt(noise: Float[Array, "b t"], exponent: float) -> Float[Array, "b t"]:
+    """Noise with its power divided by frequency^exponent: −10 · exponent dB a decade; its mean is removed."""
+    t = noise.shape[1]
+    gain = np.zeros((1, 1 + t // 2), np.complex64)
+    gain[0, 1:] = np.arange(1, 1 + t // 2) ** (-exponent / 2.0)
+    return irfft(rfft(noise, t) * gain, t)
 
 
 def add_noise(
@@ -84,11 +106,14 @@ class MixupLogExp:
 
     def __call__(self, key: PRNGKeyArray, x: Float[Array, "b f m"]) -> Float[Array, "b f m"]:
         for_partner, for_share = jax.random.split(key)
-        # along one random cycle through the batch nobody meets itself
-        cycle = jax.random.permutation(for_partner, x.shape[0])
-        partner = jnp.zeros_like(cycle).at[cycle].set(jnp.roll(cycle, 1))
         share = self.ratio * jax.random.uniform(for_share, x.shape[:1])
-        return mixup_log_exp(x, x[partner], share)
+        return mixup_log_exp(x, x[partners(for_partner, x.shape[0])], share)
+
+
+def partners(key: PRNGKeyArray, b: int) -> Int[Array, " {b}"]:
+    """Another clip of a batch of b for each clip, each one once: the neighbours along one random cycle."""
+    cycle = jax.random.permutation(key, b)
+    return jnp.zeros_like(cycle).at[cycle].set(jnp.roll(cycle, 1))
 
 
 def mixup_log_exp(

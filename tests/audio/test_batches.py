@@ -202,3 +202,57 @@ def test_from_a_store_on_disk(tmp_path):
             places = np.lib.stride_tricks.sliding_window_view(np.resize(clip, max(len(clip), 200)), 200)
             assert (places == wave).all(axis=1).any()
             assert store.names("kind")[label] == kinds[i]
+
+
+# --- a second store beneath ---
+
+NOISES = [15, 40, 20]  # samples: one to be repeated, one to be cropped, one that just fits
+
+
+def with_background(**changed):
+    below = Made(NOISES)
+    return made(background=below, **changed)
+
+
+def test_background_is_pieces_of_another_store_and_changes_nothing_else():
+    for step in range(4):
+        batch, plain = with_background(batch=50)[step], made(batch=50)[step]
+        background = batch.pop("background")
+        equal(batch, plain)
+        assert background.shape == (50, 20) and background.dtype == np.int16
+        for row in background.astype(int):
+            clip = row[0] // 100
+            places = row - 100 * clip
+            assert 0 <= places[0] <= max(NOISES[clip] - 20, 0)
+            np.testing.assert_array_equal(places, (places[0] + np.arange(20)) % NOISES[clip])
+
+
+def test_background_clips_and_places_are_uniform_and_independent_of_the_sound():
+    batches = Batches(Made([13]), samples=10, batch=1000, seed=0, background=Made([13, 13]))
+    found = [batches[step] for step in range(10)]
+    sound, below = (np.concatenate([b[k][:, 0] for b in found]) for k in ("wave", "background"))
+    count = np.zeros((4, 2, 4))  # place of the sound, clip and place of the background
+    np.add.at(count, (sound, below // 100, below % 100), 1)
+    chi2 = ((count - 10_000 / 32) ** 2 / (10_000 / 32)).sum()
+    assert chi2 < 61.1, count  # 31 degrees of freedom: 0.999 quantile
+
+
+def test_background_is_a_function_of_seed_and_step_on_any_host_from_any_start():
+    whole = list(prefetch(with_background(batch=6), 0, 6, threads=2))
+    for step, batch in enumerate(whole):
+        equal(with_background(batch=6)[step], batch)
+    assert (with_background(batch=6, seed=4)[0]["background"] != whole[0]["background"]).any()
+    assert (whole[0]["background"] != whole[1]["background"]).any()
+    shares = [prefetch(with_background(batch=6), 3, 6, threads=1, hosts=2, host=h) for h in range(2)]
+    for batch, *parts in zip(whole[3:], *shares, strict=True):
+        equal({k: np.concatenate([p[k] for p in parts]) for k in batch}, batch)
+
+
+def test_a_background_that_does_not_fit_is_refused():
+    slow = Made(NOISES)
+    slow.rate = 8000
+    with pytest.raises(ValueError, match="8000 Hz for sound at 16000 Hz"):
+        made(background=slow)
+    for lengths in ([], [5, 0]):
+        with pytest.raises(ValueError, match="no samples"):
+            made(background=Made(lengths))

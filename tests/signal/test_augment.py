@@ -112,6 +112,15 @@ def test_mixup_is_a_mix_of_energies():
     np.testing.assert_allclose(far, 200.0 + np.log(0.7), rtol=1e-6)
 
 
+def test_partners_are_one_cycle():
+    for b in (1, 2, 7):
+        partner, at, seen = np.asarray(augment.partners(KEY, b)), 0, set()
+        while at not in seen:
+            seen.add(at)
+            at = partner[at]
+        assert seen == set(range(b)) and (b == 1 or (partner != np.arange(b)).all())
+
+
 def test_mixup_shares_are_uniform_and_the_partner_is_another_clip():
     b = 2000
     x = jnp.full((b, 1, 1), -100.0).at[: b // 2].set(100.0)
@@ -191,6 +200,21 @@ def test_width_and_place_of_a_mask_come_from_different_keys():
     # one key for both would make the parity of the place follow from the width
     start, width = (np.asarray(v) for v in augment.SpecAugment()._draw(KEY, 500, 3, 1))
     assert set(start[width == 0]) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_width_of_a_mask_says_nothing_of_its_place(axis):
+    # within a clip wide masks begin earlier; it is the middle that must not follow from the width
+    n = 4000
+    out = np.asarray(jax.jit(augment.SpecAugment(time=12, bands=9))(KEY, jnp.ones((n, 30, 20))))
+    hidden = {a: (out == 0).all(3 - a) for a in (1, 2)}
+    width = {a: h.sum(1) for a, h in hidden.items()}
+    middle = {a: (h * np.arange(h.shape[1])).sum(1) / np.maximum(width[a], 1) for a, h in hidden.items()}
+    there = (width[1] > 0) & (width[2] > 0)
+    draws = [v[a][there] for v in (width, middle) for a in (axis, 3 - axis)]
+    assert np.abs(np.corrcoef(draws) - np.eye(4)).max() < 4 / np.sqrt(there.sum())
+    room = hidden[axis].shape[1]
+    assert abs(middle[axis][there].mean() - (room - 1) / 2) < 4 * room / np.sqrt(12 * n)
 
 
 def test_spec_augment_counts_and_bounds():

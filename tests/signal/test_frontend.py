@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from ssl_audio.signal import frontend as module
+from ssl_audio.signal import frames, frontend
 from ssl_audio.signal.frontend import LogMel, mel_filters
 
 
@@ -96,7 +96,7 @@ def test_filters_without_norm_sum_to_one_between_the_first_and_the_last_centre()
 def test_cutting_into_phases_changes_nothing(monkeypatch):
     fe, wave = LogMel(mels=16), sounds(samples=20_000)
     one_loop = fe(wave)
-    monkeypatch.setattr(module, "ROWS", 8)
+    monkeypatch.setattr(frames, "ROWS", 8)
     assert fe.frames(20_000) > 8 * 7
     np.testing.assert_allclose(fe(wave), one_loop, rtol=1e-5, atol=1e-5)
 
@@ -191,7 +191,7 @@ def test_fit_leaves_padding_out():
 
 
 def test_fit_pieces_are_of_one_shape_and_leave_no_crumbs():
-    pieces = list(module._pieces([np.ones(2500, np.float32), np.full(10, 16384, np.int16)], 1000, 2, 600))
+    pieces = list(frontend._pieces([np.ones(2500, np.float32), np.full(10, 16384, np.int16)], 1000, 2, 600))
     assert [wave.shape for wave, _ in pieces] == [(2, 1000), (2, 1000)]
     assert [valid.tolist() for _, valid in pieces] == [[1000, 1000], [10, 0]]
     assert pieces[1][0][0, :10].tolist() == [0.5] * 10
