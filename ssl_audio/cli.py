@@ -86,6 +86,7 @@ def store(args: list[str]) -> None:
     import tyro
 
     from ssl_audio.audio.build import build
+    from ssl_audio.audio.clean import parse as steps
     from ssl_audio.audio.scan import scan
 
     def run(
@@ -93,6 +94,7 @@ def store(args: list[str]) -> None:
         /,
         out: Path,
         rate: int = 16_000,
+        clean: tuple[str, ...] = (),
         workers: int | None = None,
     ) -> None:
         """Decode sound files once into a store of int16 shards; run again, it adds what is new.
@@ -103,11 +105,15 @@ def store(args: list[str]) -> None:
                 licence; further columns are labels too), or gm_instruments, fsdd, esc50.
             out: the store's folder.
             rate: samples a second of the store, Hz.
+            clean: steps in their order, e.g. dc band:100:7000 loudness:-23. They are: dc (remove the offset),
+                band:LOW:HIGH (pass band, Hz; LOW 0 or no HIGH: open), gate:DB, gate-moving:DB, wiener:DB
+                (turn steady, or moving, noise down by DB, 20), wavelet (white noise), trim (silence at both
+                ends), peak:DBFS (-1), rms:DB (-20), loudness:LUFS (-23). Changing them decodes all anew.
             workers: processes that decode; default: one a core.
         """
         known = corpora()
         clips = known[source].clips() if source in known and not Path(source).exists() else scan(source)
-        print(build(clips, out, rate=rate, workers=workers, title=Path(source).name))
+        print(build(clips, out, rate=rate, clean=steps(clean), workers=workers, title=Path(source).name))
 
     parse(run, args, "store")
 
@@ -219,6 +225,55 @@ def report(args: list[str]) -> None:
     parse(go, args, "report")
 
 
+def gallery(args: list[str]) -> None:
+    """See and hear every augmentation on three recordings, in one page."""
+    from pathlib import Path
+
+    from ssl_audio.explore.gallery import gallery
+
+    def go(out: Path = Path("gallery.html"), seed: int = 0) -> None:
+        """Write a page of all augmentations, before and after; it needs nothing but itself.
+
+        Args:
+            out: the page, .html.
+            seed: of the draws.
+        """
+        print(gallery(out, seed=seed))
+
+    parse(go, args, "gallery")
+
+
+def features(args: list[str]) -> None:
+    """Features of sound files (MFCC, chroma, spectral descriptors ...) as a table."""
+    from pathlib import Path
+    from typing import Annotated, Literal
+
+    import tyro
+
+    from ssl_audio.features import Kind, extract
+
+    def go(
+        source: Annotated[Path, tyro.conf.Positional],
+        /,
+        kind: tuple[Kind, ...],
+        out: Path,
+        per: Literal["clip", "frame"] = "clip",
+        rate: int = 16_000,
+    ) -> None:
+        """Write features of sound files as a table; killed, the same command goes on where it was.
+
+        Args:
+            source: a sound file, a folder, or a CSV of clips as of `ssl-audio store`.
+            kind: one or several; a column for each coefficient. Frames of 2048 samples, every 512.
+            out: the table, .parquet (needs pyarrow) or .csv.
+            per: a row a clip (mean and standard deviation over its frames), or a row a frame.
+            rate: files are resampled to so many samples a second, Hz.
+        """
+        print(extract(source, kind, out, per=per, rate=rate))
+
+    parse(go, args, "features")
+
+
 def corpora() -> dict:
     """Data sets by the name that people type."""
     from ssl_audio.datasets import esc50, fsdd, gm_instruments
@@ -226,7 +281,7 @@ def corpora() -> dict:
     return {module.NAME: module for module in (gm_instruments, fsdd, esc50)}
 
 
-VERBS = {f.__name__: f for f in (quickstart, store, train, embed, evaluate, report)}
+VERBS = {f.__name__: f for f in (quickstart, store, train, embed, evaluate, report, features, gallery)}
 
 
 def usage() -> str:
