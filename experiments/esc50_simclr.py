@@ -29,6 +29,6 @@ experiment = Experiment(
     views=(view, view),
     frontend=LogMel(rate=16_000, n_fft=1024, win=1024, hop=320, mels=64, fmin=60.0, fmax=7_800.0, floor=1e-5),
     data=Data(store="stores/esc50", seconds=3.0, batch=128),
-    optim=Optim(steps=800, rate=1e-3, warmup=50, decay=1e-4, clip=1.0),
-    save_every=100,
+    optim=Optim(steps=1000, rate=1e-3, warmup=50, decay=1e-4, clip=1.0),
+    save_every=250,
 )

@@ -42,5 +42,6 @@ experiment = Experiment(
     views=(view, view),
     frontend=LogMel(rate=8_000, n_fft=512, win=160, hop=80, mels=40, fmin=60.0, fmax=3_900.0, floor=1e-5),
     data=Data(store="stores/fsdd-8000", seconds=0.6, batch=128, short="pad"),
-    optim=Optim(steps=500, rate=1e-3, warmup=50, decay=1e-4, clip=1.0),
+    optim=Optim(steps=1500, rate=1e-3, warmup=50, decay=1e-4, clip=1.0),
+    save_every=250,
 )

@@ -90,13 +90,18 @@ class Experiment:
 def tiny(experiment: Experiment) -> Experiment:
     """The same experiment in a form that runs in seconds: narrow, short, a few steps. For tests and first
     looks."""
-    replace, encoder = dataclasses.replace, experiment.encoder
-    sizes = {"width": 48, "depth": 2, "heads": 3, "channels": 8}
-    small = {k: min(v, getattr(encoder, k)) for k, v in sizes.items() if hasattr(encoder, k)}
+    replace, sizes = dataclasses.replace, {"width": 48, "depth": 2, "heads": 3, "channels": 8}
+
+    def small(encoder):
+        changes = {k: min(v, getattr(encoder, k)) for k, v in sizes.items() if hasattr(encoder, k)}
+        if hasattr(encoder, "encoder"):  # one behind a trained frontend
+            changes["encoder"] = small(encoder.encoder)
+        return replace(encoder, **changes)
+
     method = {k: min(v, 64) for k, v in vars(experiment.method).items() if k in ("hidden", "code")}
     return replace(
         experiment,
-        encoder=replace(encoder, **small),
+        encoder=small(experiment.encoder),
         method=replace(experiment.method, **method),
         data=replace(experiment.data, batch=8),
         optim=replace(experiment.optim, steps=6, warmup=min(2, experiment.optim.warmup)),

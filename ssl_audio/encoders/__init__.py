@@ -8,6 +8,7 @@ dropout on.
 """
 
 from ssl_audio.encoders.conv import AudioNTT
+from ssl_audio.encoders.learned import Learned
 from ssl_audio.encoders.vit import ViT
 
-__all__ = ["AudioNTT", "ViT"]
+__all__ = ["AudioNTT", "Learned", "ViT"]
