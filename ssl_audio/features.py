@@ -74,7 +74,7 @@ def compute(x: Float[Array, "b t"], kind: Kind, rate: int) -> Float[Array, "b f 
 
     `extract` embeds files in zeros, 2 s of them for cqt, chroma_cqt and tonnetz. These halve the rate on
     their way, and what the filters ring beyond the ends of a file then counts: a second from the ends they
-    are up to some 1 % of the largest off librosa's, and nearer to the transform's definition.
+    are up to 1.5 % of the largest off librosa's, and nearer to the transform's definition.
     """
     sizes = dict(n_fft=N_FFT, hop=HOP)
     mel = LogMel(rate=rate, win=N_FFT, mels=64, fmin=0.0, fmax=rate / 2, **sizes)

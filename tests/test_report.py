@@ -15,7 +15,7 @@ from ssl_audio import report
 from ssl_audio.audio.build import build
 from ssl_audio.audio.store import Clip, Store
 from ssl_audio.evaluate.folds import Outcome
-from ssl_audio.explore import page
+from ssl_audio.explore import page, players
 
 RATE = 16000
 
@@ -244,8 +244,8 @@ def test_hostile_names_stay_text(made):
 
 def test_sound_stops_at_its_budget(monkeypatch, made):
     store = made[1]
-    monkeypatch.setattr(page, "SOUND_BYTES", 20_000)
-    sounds = page.recordings(store, np.arange(24), [0])
+    monkeypatch.setattr(players, "SOUND_BYTES", 20_000)
+    sounds = players.recordings(store, np.arange(24), [0])
     assert 0 in sounds and 1 < len(sounds) < 24
     assert sum(map(len, sounds.values())) <= 20_000
 
@@ -263,9 +263,9 @@ def test_shown_takes_classes_in_turn(made):
 def test_excerpt_is_the_loudest_stretch():
     wave = np.zeros(RATE * 3, np.int16)
     wave[RATE + 100 : 2 * RATE] = 1000
-    cut = page.excerpt(wave, RATE, 1.0)
+    cut = players.excerpt(wave, RATE, 1.0)
     assert len(cut) == RATE and (cut == 1000).sum() >= RATE - 100 - RATE // 50 and cut[-1] == 0
-    np.testing.assert_array_equal(page.excerpt(wave[:50], RATE, 1.0), wave[:50])
+    np.testing.assert_array_equal(players.excerpt(wave[:50], RATE, 1.0), wave[:50])
 
 
 def test_lengths_must_agree(tmp_path, made):

@@ -1,7 +1,8 @@
 """Any sound file to mono float samples at one rate, in blocks: memory doesn't grow with the file's length.
 
-What the file is, is decided by its content, never by its extension. Decoding is libsndfile's (soundfile),
-resampling is soxr's at quality HQ. Level is kept: nothing is normalised.
+What the file is, is decided by its content, never by its extension. Decoding is libsndfile's (soundfile), and
+of what it can't decode in whole ffmpeg's where there is one; resampling is soxr's at quality HQ. Level is
+kept: nothing is normalised.
 """
 
 import os
@@ -15,7 +16,10 @@ import soundfile
 import soxr
 from jaxtyping import Float32
 
-# what libsndfile's names for a format may be called on disk
+from ssl_audio.audio import ffmpeg
+from ssl_audio.audio.containers import check_mp4, mpeg_samples, ogg_streams
+
+# what files of a format may be called on disk, by libsndfile's name of it, or our own where it has none
 EXTENSIONS = {
     "WAV": (".wav", ".wave"),
     "WAVEX": (".wav", ".wave"),
@@ -24,6 +28,12 @@ EXTENSIONS = {
     "OGG": (".ogg", ".oga", ".opus"),
     "MP3": (".mp3",),
     "AIFF": (".aif", ".aiff", ".aifc"),
+    "MP4": (".m4a", ".mp4", ".mov", ".m4b"),
+    "AAC": (".aac",),
+    "MATROSKA": (".mka", ".webm", ".mkv"),
+    "ASF": (".wma",),
+    "WAVPACK": (".wv",),
+    "AC3": (".ac3",),
 }
 _STEPS = {
     "PCM_S8": 7,
@@ -32,6 +42,10 @@ _STEPS = {
     "PCM_24": 23,
 }  # bits below the sign: full scale is 1 - 2**-bits
 _BLOCK = 1 << 18  # samples of all channels that are decoded at once
+_LOUDEST = 2.0**32  # 32-bit integers kept as floats are below; beyond it, sums and filters overflow
+_SPARE = (
+    12_000  # samples that an MP3's frames may hold beyond its sound: encoder delay, padding, a header frame
+)
 
 
 class Refused(ValueError):
@@ -55,13 +69,8 @@ class Sound:
     def __init__(self, path: Path | str):
         self.path = Path(path)
         check_file(self.path)
-        try:
-            # bytes: names that aren't valid utf-8 open too
-            self._file = soundfile.SoundFile(os.fsencode(self.path))
-        except (soundfile.SoundFileError, TypeError, ValueError):
-            raise Refused(
-                "not a sound file that libsndfile can decode (convert it to wav or flac?)"
-            ) from None
+        self.frames: int
+        self._file = self._open()
         try:
             self._check_header()
         except BaseException:
@@ -69,10 +78,47 @@ class Sound:
             raise
         self.rate: int = self._file.samplerate
         self.channels: int = self._file.channels
-        self.frames: int = self._file.frames
         self.clipped = 0
         self._full = 1.0 - 2.0 ** -_STEPS[self._file.subtype] if self._file.subtype in _STEPS else 1.0
         self.format: str = self._file.format
+
+    def _open(self) -> soundfile.SoundFile | ffmpeg.Pipe:
+        try:
+            # bytes: names that aren't valid utf-8 open too
+            file = soundfile.SoundFile(os.fsencode(self.path))
+        except (soundfile.SoundFileError, TypeError, ValueError):
+            return self._open_foreign()
+        try:
+            lack, self.frames = _whole(file, self.path)
+        except ValueError as fault:
+            file.close()
+            raise Refused(str(fault)) from None
+        if lack:
+            file.close()
+            return self._pipe(file.format, lack)
+        return file
+
+    def _open_foreign(self) -> ffmpeg.Pipe:
+        name = ffmpeg.recognise(self.path)
+        if name is None:
+            raise Refused("not a sound file that libsndfile can decode (convert it to wav or flac?)")
+        if name == "MP4":
+            try:
+                check_mp4(self.path)
+            except ValueError as fault:
+                raise Refused(str(fault)) from None
+        return self._pipe(name)
+
+    def _pipe(self, format: str, lack: str = "") -> ffmpeg.Pipe:
+        if not ffmpeg.available():
+            lack = lack or f"{EXTENSIONS[format][0][1:]}, which libsndfile can't decode"
+            raise Refused(f"{lack}: install ffmpeg (it is used when on the PATH), or convert it to flac")
+        try:
+            pipe = ffmpeg.Pipe(self.path, format)
+        except OSError as error:
+            raise Refused(f"{lack or 'damaged or truncated'} ({error})") from None
+        self.frames = pipe.frames
+        return pipe
 
     def _check_header(self):
         if (
@@ -86,9 +132,10 @@ class Sound:
             streamed = int(said) >= 0xFFFFFF00 or 0x7FFFF000 <= int(said) <= 0x7FFFFFFF  # "length unknown"
             if int(said) > int(there) and not streamed:
                 raise Refused(f"truncated: {there} bytes of sound where the header says {said}")
-        if self._file.format == "OGG" and not _ogg_ends(self.path):
-            raise Refused("truncated: the Ogg stream has no end")
-        if self._file.frames <= 0:
+        for there, said in re.findall(r"frame count (\d+) does not match .* of (\d+)", self._file.extra_info):
+            if int(said) > int(there):
+                raise Refused(f"truncated: {there} samples where the header says {said}")
+        if self.frames <= 0:
             raise Refused("no samples")
 
     def __enter__(self):
@@ -127,7 +174,10 @@ class Sound:
             if not np.isfinite(x).all():
                 where = int(np.flatnonzero(~np.isfinite(x).all(axis=1))[0])
                 raise Refused(f"NaN or infinite samples, first at {(at + where) / self.rate:.3f} s")
-            self.clipped += int(np.count_nonzero(np.abs(x) >= self._full))
+            level = np.abs(x)
+            if level.max() > _LOUDEST:
+                raise Refused(f"damaged: samples of up to {level.max():.0e}, where full scale is 1")
+            self.clipped += int(np.count_nonzero(level >= self._full))
             at += len(x)
             mono = x[:, 0] if self.channels == 1 else x.mean(axis=1, dtype=np.float32)
             if resampler is not None:
@@ -191,16 +241,21 @@ def check_file(path: Path | str):
         raise (error if isinstance(error, Refused) else Refused(f"unreadable ({error})")) from None
 
 
-def _ogg_ends(path: Path) -> bool:
-    """Whether the last Ogg page (of < 65,308 bytes) is whole and marked as the last (RFC 3533)."""
-    with open(path, "rb") as file:
-        file.seek(max(0, os.path.getsize(path) - 2 * 65_308))
-        tail = file.read()
-    pages = list(re.finditer(rb"OggS\x00[\x00-\x07]", tail))
-    if not pages:
-        return True  # tags or padding after the stream: decoding will judge
-    at = pages[-1].start()
-    if len(tail) < at + 27 + tail[min(at + 26, len(tail) - 1)]:
-        return False
-    table = at + 27 + tail[at + 26]
-    return bool(tail[at + 5] & 4) and len(tail) >= table + sum(tail[at + 27 : table])
+def _whole(file: soundfile.SoundFile, path: Path) -> tuple[str, int]:
+    """Why libsndfile would not decode all of the file, or ""; and the number of frames.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    if file.format == "FLAC" and file.frames >= 2**60:
+        return "flac of unknown length (it was streamed)", 0
+    if file.format == "OGG" and ogg_streams(path) > 1:
+        return "several Ogg streams one after another, of which libsndfile decodes the first", 0
+    if file.format == "MP3" and (counted := mpeg_samples(path)):
+        samples, exact = counted
+        if samples > file.frames:
+            least = "" if exact else "at least "
+            return f"mp3 of {least}{samples} samples, of which libsndfile decodes {file.frames}", 0
+        if exact:  # where no header says it, libsndfile estimates from the bytes, tags and all
+            return "", samples
+    return "", file.frames

@@ -8,8 +8,8 @@ from ssl_audio.audio.store import Clip
 
 # decoded by libsndfile
 SUFFIXES = (".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc")
-# sound that it can't decode: listed, so that the build refuses it by name instead of passing it over in
-# silence
+# sound that it can't: by ffmpeg where that is installed, else listed, so that the build refuses it by name
+# instead of passing it over in silence
 FOREIGN = (".m4a", ".aac", ".mp4", ".wma", ".amr", ".ac3", ".ape", ".wv", ".mka", ".webm", ".mp2")
 
 

@@ -21,7 +21,8 @@ from jaxtyping import Float
 from ssl_audio import signal
 from ssl_audio.audio.files import wave
 from ssl_audio.datasets import gm_instruments
-from ssl_audio.explore.page import CSS, address, encoded, section
+from ssl_audio.explore.page import CSS, section
+from ssl_audio.explore.players import address, encoded
 from ssl_audio.report import write
 from ssl_audio.signal.frontend import LogMel
 
