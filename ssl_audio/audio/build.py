@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +34,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ssl_audio.audio.clean import identity
 from ssl_audio.audio.decode import Cut, Job, Key, decode, run, write
 from ssl_audio.audio.files import Refused, check_file, remark
+from ssl_audio.audio.levels import Step
 from ssl_audio.audio.store import FORMAT, Clip, Store
 
 SHARD = 500_000_000  # samples: 1 GB of int16
@@ -48,8 +50,9 @@ class Report:
 
     refused: (name, reason) · notes: (name, remark) of clips that were stored · duplicates: (name, name of the
     first clip with exactly these samples); they are clips of the store too, and share its sound · clipped:
-    samples at full scale in the files · clamped: samples beyond what int16 holds · decoded, copied: distinct
-    cuts of files that were decoded now, or known from before.
+    samples at full scale in the files · clamped: samples beyond what int16 holds · limited: clips that
+    cleaning left below the wanted level, since their peak is at full scale · decoded, copied: distinct cuts
+    of files that were decoded now, or known from before.
     """
 
     path: Path
@@ -63,6 +66,7 @@ class Report:
     clipped: int
     clipped_clips: int
     clamped: int
+    limited: int
     decoded: int
     copied: int
     changed: bool
@@ -87,6 +91,8 @@ class Report:
             lines.append(f"clipping: {self.clipped:,} samples at full scale in {self.clipped_clips:,} clips")
         if self.clamped:
             lines.append(f"clamped: {self.clamped:,} samples were louder than full scale")
+        if self.limited:
+            lines.append(f"limited: {self.limited:,} clips stayed below the wanted level, at full scale")
         return "\n".join(lines)
 
     def _time(self) -> str:
@@ -95,7 +101,13 @@ class Report:
 
 
 def build(
-    clips: Iterable[Clip], out: Path | str, *, rate: int = 16_000, workers: int | None = None, title: str = ""
+    clips: Iterable[Clip],
+    out: Path | str,
+    *,
+    rate: int = 16_000,
+    clean: Sequence[Step] = (),
+    workers: int | None = None,
+    title: str = "",
 ) -> Report:
     """Writes the store at `out`, or brings the one that is there up to date with the clips.
 
@@ -107,11 +119,15 @@ def build(
         clips: what to store, in this order (`ssl_audio.audio.scan.scan`).
         out: the folder of the store; created, or a store.
         rate: Hz of the store, 100 or more.
+        clean: what is done to each clip after it is cut out and resampled, in this order
+            (`ssl_audio.audio.clean`). It is in the manifest, and a store that was cleaned otherwise is
+            decoded anew. Start and duration of a clip stay the file's times, also where cleaning trims it.
         workers: processes that decode; None: one a core; 1: this process.
         title: what people call the data.
 
     Raises:
-        ValueError: if no clip can be decoded, or `out` is a folder of something else.
+        ValueError: if no clip can be decoded, a cleaning step isn't possible at this rate, or `out` is a
+            folder of something else.
         BlockingIOError: if another build is writing this store.
         OSError: if the disk is full (finished parts stay for the next try), or unwritable.
     """
@@ -121,6 +137,8 @@ def build(
         raise ValueError(f"{out}: no clips to store")
     if rate < 100:
         raise ValueError(f"rate is {rate}; it must be 100 Hz or more")
+    for step in clean:
+        step.check(rate)
     new = not out.exists()
     if not (new or _ours(out)):
         raise ValueError(f"{out}: exists and is not a store; choose another place")
@@ -128,7 +146,7 @@ def build(
     try:
         with _lock(out):
             try:
-                return _build(clips, out, rate, workers or _cores(), title)
+                return _build(clips, out, rate, tuple(clean), workers or _cores(), title)
             except BaseException:
                 _sweep(out / ".build")
                 raise
@@ -145,15 +163,20 @@ def build(
         raise
 
 
-def _build(clips: list[Clip], out: Path, rate: int, workers: int, title: str) -> Report:
+def _build(
+    clips: list[Clip], out: Path, rate: int, clean: tuple[Step, ...], workers: int, title: str
+) -> Report:
+    steps, cleaners = identity(clean)
     settings = {
         "format": FORMAT,
         "rate": rate,
+        "clean": steps,
         "versions": {
             "soundfile": soundfile.__version__,
             "libsndfile": soundfile.__libsndfile_version__,
             "soxr": soxr.__version__,
             "libsoxr": soxr.__libsoxr_version__,
+            **cleaners,
         },
     }
     parts = out / ".build"
@@ -174,7 +197,7 @@ def _build(clips: list[Clip], out: Path, rate: int, workers: int, title: str) ->
             if not isinstance(sha, Refused) and (sha, clip.start, clip.duration) not in known:
                 wanted.setdefault(sha, (path, {}))[1][clip.start, clip.duration] = None
         sources = [(sha, path, sorted(cuts, key=lambda cut: cut[0])) for sha, (path, cuts) in wanted.items()]
-        done = _decode_all(sources, parts, settings, workers, progress)
+        done = _decode_all(sources, parts, settings, clean, workers, progress)
         cuts = {**known, **done}
 
         names, groups = _names(clips)
@@ -188,12 +211,14 @@ def _build(clips: list[Clip], out: Path, rate: int, workers: int, title: str) ->
                 refused.append((name, cut))
                 continue
             rows.append((clip, name, group, str(sha), cut))
-            note = remark(clip.path, cut.format)
-            if clip.duration is not None and cut.length < round(clip.duration * rate) - 1:
-                short = f"the file ends after {cut.length / rate:.2f} s of {clip.duration:g} s"
-                note = f"{note}; {short}" if note else short
-            if note:
-                notes.append((name, note))
+            remarks = [remark(clip.path, cut.format)]
+            length = cut.trimmed_start + cut.length + cut.trimmed_end
+            if clip.duration is not None and length < round(clip.duration * rate) - 1:
+                remarks.append(f"the file ends after {length / rate:.2f} s of {clip.duration:g} s")
+            if cut.short:
+                remarks.append(f"{cut.short:.1f} dB below the wanted level, its peak at full scale")
+            if any(remarks):
+                notes.append((name, "; ".join(filter(None, remarks))))
         if not rows:
             shutil.rmtree(parts)
             first = "; ".join(f"{name}: {reason}" for name, reason in refused[:3])
@@ -221,6 +246,7 @@ def _build(clips: list[Clip], out: Path, rate: int, workers: int, title: str) ->
         clipped=manifest["clipped"],
         clipped_clips=sum(row[-1].clipped > 0 for row in rows),
         clamped=manifest["clamped"],
+        limited=manifest["limited"],
         decoded=decoded,
         copied=len({(sha, clip.start, clip.duration) for clip, _, _, sha, _ in rows}) - decoded,
         changed=changed,
@@ -262,7 +288,7 @@ def _sweep(parts: Path) -> None:
 
 def _known_from_store(old: Store, settings: dict[str, Any]) -> dict[Key, Cut | str]:
     """The cuts that need no decoding; none if other versions of the decoders made them (other samples)."""
-    if any(old.manifest[name] != value for name, value in settings.items()):
+    if any(old.manifest.get(name, []) != value for name, value in settings.items()):  # none: not cleaned
         return {}
     index = old.path / old.manifest["index"]
     files = [str(old.path / name) for name in old.manifest["shards"]]
@@ -336,6 +362,7 @@ def _decode_all(
     sources: list[tuple[str, str, list[tuple[float, float | None]]]],
     parts: Path,
     settings: dict[str, Any],
+    clean: tuple[Step, ...],
     workers: int,
     progress: Progress,
 ) -> dict[Key, Cut | str]:
@@ -343,7 +370,7 @@ def _decode_all(
     # but hold several files (a part for every file would be too many).
     pieces = [(sha, path, cuts[i : i + 256]) for sha, path, cuts in sources for i in range(0, len(cuts), 256)]
     size = min(32, max(1, len(pieces) // (4 * workers)))
-    jobs = [Job(str(parts), settings, pieces[i : i + size]) for i in range(0, len(pieces), size)]
+    jobs = [Job(str(parts), settings, pieces[i : i + size], clean) for i in range(0, len(pieces), size)]
     split = lambda job: [job._replace(sources=[source]) for source in job.sources]
     done: dict[Key, Cut | str] = {}
     task = progress.add_task("decoding", total=len(pieces))
@@ -442,7 +469,7 @@ def _write(
             with _new(parts / f"new-{index}" / f"vocabulary-{j}.json") as file:
                 file.write(json.dumps(vocabulary, ensure_ascii=False).encode())
     lines = [
-        json.dumps([name, sha, clip.start, clip.duration, cut.format, cut.clipped, cut.clamped]).encode()
+        json.dumps([name, sha, clip.start, clip.duration, *cut[4 : 10 if any(cut[7:]) else 7]]).encode()
         + b"\n"
         for clip, name, _, sha, cut in rows
     ]
@@ -461,6 +488,7 @@ def _write(
         "licences": dict(sorted(Counter(_clean(clip.licence) for clip, *_ in rows).items())),
         "clipped": sum(cut.clipped for *_, cut in rows),
         "clamped": sum(cut.clamped for *_, cut in rows),
+        "limited": sum(cut.short > 0 for *_, cut in rows),
         "refused": [list(pair) for pair in refused],
         "duplicates": [list(pair) for pair in duplicates],
         "shards": shard_names,

@@ -29,7 +29,8 @@ class Cut(NamedTuple):
     """Decoded sound, and where it lies: an int16 file (shard, or a part's raw samples), offset, length.
 
     digest is the sha256 of the samples, format that of the sound file, clipped counts samples at full scale
-    in the file, clamped those beyond what int16 holds.
+    in the file, clamped those beyond what int16 holds. What cleaning did (levels.Log): samples trimmed off
+    the start and the end, and the dB by which a gain was held back by full scale.
     """
 
     file: str
@@ -39,6 +40,9 @@ class Cut(NamedTuple):
     format: str
     clipped: int
     clamped: int
+    trimmed_start: int = 0
+    trimmed_end: int = 0
+    short: float = 0.0
 
 
 class Job(NamedTuple):
@@ -47,6 +51,7 @@ class Job(NamedTuple):
     parts: str
     settings: dict[str, Any]  # "rate" in Hz, and all that two decodings must share to be the same
     sources: list[tuple[str, str, list[tuple[float, float | None]]]]
+    clean: tuple[Any, ...] = ()  # cleaning steps; "clean" in the settings names them
 
 
 def decode(job: Job) -> list[tuple[str, float, float | None, Cut | str]]:
@@ -62,7 +67,7 @@ def decode(job: Job) -> list[tuple[str, float, float | None, Cut | str]]:
         results = []
         with open(writing, "wb") as file:
             for source in job.sources:
-                results += _decode_source(file, str(part), job.settings["rate"], *source)
+                results += _decode_source(file, str(part), job.settings["rate"], job.clean, *source)
             file.flush()
             os.fsync(file.fileno())
         os.replace(writing, part)
@@ -78,7 +83,13 @@ def decode(job: Job) -> list[tuple[str, float, float | None, Cut | str]]:
 
 
 def _decode_source(
-    file: BinaryIO, part: str, rate: int, sha: str, path: str, cuts: list[tuple[float, float | None]]
+    file: BinaryIO,
+    part: str,
+    rate: int,
+    clean: tuple[Any, ...],
+    sha: str,
+    path: str,
+    cuts: list[tuple[float, float | None]],
 ) -> Iterator[tuple[str, float, float | None, Cut | str]]:
     try:
         sound = Sound(path)
@@ -90,7 +101,18 @@ def _decode_source(
             offset, clamped, digest = file.tell(), 0, hashlib.sha256()
             sound.clipped = 0
             try:
-                for block in sound.blocks(rate, start, duration):
+                blocks = sound.blocks(
+                    rate, start, duration
+                )  # cut before it is cleaned: the times are the file's
+                if clean:
+                    from ssl_audio.audio.clean import (
+                        Log,
+                        clean_blocks,
+                    )  # here: scipy.signal is slow to import
+
+                    log = Log()
+                    blocks = clean_blocks(blocks, rate, clean, log, Path(part).parent)
+                for block in blocks:
                     samples, over = quantise(block)
                     clamped += over
                     digest.update(samples)
@@ -101,8 +123,9 @@ def _decode_source(
                 yield sha, start, duration, str(reason)
                 continue
             length = (file.tell() - offset) // 2
-            cut = Cut(part, offset // 2, length, digest.hexdigest(), sound.format, sound.clipped, clamped)
-            yield sha, start, duration, cut
+            changes = (log.start, log.end, round(log.short, 2)) if clean else ()
+            about = (digest.hexdigest(), sound.format, sound.clipped, clamped, *changes)
+            yield sha, start, duration, Cut(part, offset // 2, length, *about)
 
 
 def quantise(wave: np.ndarray) -> tuple[np.ndarray, int]:
