@@ -109,12 +109,15 @@ def locked(path: Path):
 def summary(results_dir: Path | str) -> str:
     """Markdown tables of every results/*.json: a section a file, a table a task, means over seeds.
 
-    Of several records of one seed (same task, system, metric, protocol and data) the newest counts.
+    A file with a page of its own (<name>.md beside it) is only linked. Of several records of one seed (same task, system, metric, protocol and data) the newest counts.
     ValueError: a file is damaged.
     """
     parts = [LEGEND, headline(results_dir)]
     for path in sorted(Path(results_dir).glob("*.json")):
         parts.append(f"## {path.stem}")
+        if path.with_suffix(".md").exists():  # a study that tells its own story
+            parts.append(f"See [{path.stem}.md]({path.stem}.md).")
+            continue
         records = read(path)
         for task in unique(record["task"] for record in records):
             chosen = seeds([record for record in records if record["task"] == task])

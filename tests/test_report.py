@@ -85,6 +85,25 @@ def test_summary_is_the_mean_over_seeds_newest_of_each(tmp_path):
     assert "0.9" not in text
 
 
+def test_a_study_with_its_own_page_is_linked(tmp_path):
+    report.append(tmp_path / "study.json", [record(0.4)])
+    (tmp_path / "study.md").write_text("# A study\n")
+    text = report.summary(tmp_path)
+    assert "[study.md](study.md)" in text and "| ours |" not in text
+
+
+def test_seeds_are_pooled_clip_by_clip(tmp_path):
+    """Two seeds that are unsure alone: the sums by group are averaged, and the interval is over groups."""
+    sums = [[[3, 4], [0, 4], [1, 4], [2, 4]], [[1, 4], [2, 4], [1, 4], [0, 4]]]
+    for seed, by_group in enumerate(sums):
+        report.append(tmp_path / "e.json", [paired(0.3, seed=seed) | {"by_group": by_group}])
+    group = next(iter(report.seeds(report.read(tmp_path / "e.json")).values()))
+    value, low, high = report.pooled(group)
+    assert value == 10 / 32 and 0.25 <= low < value < high <= 0.5
+    assert "[{:.3f}, {:.3f}]".format(low, high) in report.summary(tmp_path)
+    assert report.pooled(group[:1]) is None
+
+
 def test_headline_takes_the_floor_that_is_best_over_seeds(tmp_path):
     values = {"ours": (0.6, 0.6), "logmel": (0.5, 0.1), "random": (0.4, 0.4)}
     records = [record(v, system=k, seed=s) for k, both in values.items() for s, v in enumerate(both)]

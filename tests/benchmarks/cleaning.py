@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import scipy.fft
+from PIL import Image
 from scipy import signal
 
 from ssl_audio import provenance, report
@@ -228,7 +229,8 @@ def tables(records, command, seed):
         "The noise comes through a random room filter of 16 ms. The second microphone, which only `nlms`",
         "gets, hears it through another filter, and no speech at all, which no real one manages. `noise",
         "given`: one second of the same noise before the mixture. All settings are the defaults (NLMS's step",
-        "was chosen on other clips). Bold: it hurts, that is, all of the 95 % interval of the gain (for",
+        "was chosen on other draws from the same corpora). Bold: it hurts, that is, all of the 95 % interval",
+        "of the gain (for",
         "accuracies: of the paired difference from the sound as it is) lies below zero.",
         "",
     ]
@@ -290,6 +292,9 @@ def picture(data, path, seed):
         ax.set_xlabel("s")
     figure.suptitle("LibriSpeech in ESC-50 noise at 0 dB, cleaned; numbers are SI-SDR")
     figure.savefig(path, dpi=90, metadata={"Software": None})
+    with Image.open(path) as image:  # a quarter of the size
+        small = image.convert("RGB").quantize(64)
+    small.save(path, optimize=True)
 
 
 def main():
