@@ -109,7 +109,8 @@ def locked(path: Path):
 def summary(results_dir: Path | str) -> str:
     """Markdown tables of every results/*.json: a section a file, a table a task, means over seeds.
 
-    A file with a page of its own (<name>.md beside it) is only linked. Of several records of one seed (same task, system, metric, protocol and data) the newest counts.
+    A file with a page of its own (<name>.md beside it) is only linked. Of several records of one seed (same
+    task, system, metric, protocol and data) the newest counts.
     ValueError: a file is damaged.
     """
     parts = [LEGEND, headline(results_dir)]

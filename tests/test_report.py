@@ -100,7 +100,7 @@ def test_seeds_are_pooled_clip_by_clip(tmp_path):
     group = next(iter(report.seeds(report.read(tmp_path / "e.json")).values()))
     value, low, high = report.pooled(group)
     assert value == 10 / 32 and 0.25 <= low < value < high <= 0.5
-    assert "[{:.3f}, {:.3f}]".format(low, high) in report.summary(tmp_path)
+    assert f"[{low:.3f}, {high:.3f}]" in report.summary(tmp_path)
     assert report.pooled(group[:1]) is None
 
 

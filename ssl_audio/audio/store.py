@@ -11,8 +11,8 @@ what is in it and is listed there, so replacing manifest.json is the one step by
         digest.npy                        uint8 [n 32]: sha256 of clip i's samples (little-endian int16)
         names.npy names_at.npy            uint8 [bytes], int64 [n+1]: utf-8 end to end, where each name begins
         codes-<j>.npy vocabulary-<j>.json column j of "columns": int32 [n] (-1: empty), sorted values
-    sources-<digest>.jsonl    line i: name, sha256 of the file, cut, format, clipping of clip i (for rebuilds);
-                              where cleaned, samples trimmed at start and end, dB that a gain was held short by
+    sources-<digest>.jsonl    line i: name, sha256 of the file, cut, format, clipping of clip i, for rebuilds;
+                              where cleaned also samples trimmed at both ends, dB that a gain fell short by
     .build/  .lock            finished parts of an interrupted build; the lock of a running one
 """
 
