@@ -34,6 +34,7 @@ from ssl_audio.datasets import gm_instruments
 from ssl_audio.explore import gallery, plots
 from ssl_audio.signal import cepstrum, descriptors, pitch, spectrum
 from ssl_audio.signal.frontend import LogMel
+from ssl_audio.signal.waves import extras
 
 TINY = os.environ.get("SSL_AUDIO_TINY") == "1"
 RATE = 16_000
@@ -137,7 +138,7 @@ found = gallery.augmentations()
 for name in list(found)[:: 12 if TINY else 1]:
     change = found[name]()
     heard = gallery.axes(found[name]) == "b t"
-    more = gallery.extras(change, np.roll(x, 1, axis=0))
+    more = extras(change, np.roll(x, 1, axis=0))
     y = np.asarray(jax.jit(change)(jax.random.key(0), x if heard else spectra, **more))
     print(name, "·", (found[name].__doc__ or "").split("\n")[0])
     if heard:

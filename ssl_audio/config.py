@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import importlib
 import importlib.util
-import inspect
 import json
 import os
 import sys
@@ -16,6 +15,7 @@ import jax
 
 from ssl_audio.optim import Optim
 from ssl_audio.signal.frontend import Frontend, LogMel
+from ssl_audio.signal.waves import extras
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +32,7 @@ class View:
         """int16-scaled float waves [b t] in [-1, 1], and sound to mix in, if any -> spectrogram [b f m]."""
         keys = iter(jax.random.split(key, len(self.wave) + len(self.spec) + 1))
         for change in self.wave:
-            more = {"background": background} if "background" in inspect.signature(change).parameters else {}
-            wave = change(next(keys), wave, **more)
+            wave = change(next(keys), wave, **extras(change, background))
         spec = frontend(wave)
         for change in self.spec:
             spec = change(next(keys), spec)

@@ -146,7 +146,6 @@ def headline(results_dir: Path | str) -> str:
                     best[place] = level, key[1].split(" - ", 1)[1], ours, floor, group
         for (task, name, _), (_, other, ours, floor, group) in best.items():
             sure = f"{sum(record['ci95'][0] > 0 for record in group)} of {len(group)}"
-            pool = "[{:+.3f}, {:+.3f}]".format(*pooled(group)[1:]) if pooled(group) else ""
             left, right = (over_seeds(g) if g else "" for g in (ours, floor))
             cells = [
                 path.stem,
@@ -155,7 +154,7 @@ def headline(results_dir: Path | str) -> str:
                 f"{other} {right}",
                 over_seeds(group, sign=True),
                 sure,
-                pool,
+                pooled_interval(group, "+"),
             ]
             rows.append(f"| {' | '.join(cells)} |")
     if not rows:
@@ -228,6 +227,12 @@ def pooled(group: Sequence[Mapping[str, Any]]) -> tuple[float, float, float] | N
     return stats.pooled(parts[:, :, 0], parts[0, :, 1])
 
 
+def pooled_interval(group: Sequence[Mapping[str, Any]], plus: str = "") -> str:
+    """'[0.011, 0.067]' of the seeds pooled, or nothing where they can't be."""
+    found = pooled(group)
+    return f"[{found[1]:{plus}.3f}, {found[2]:{plus}.3f}]" if found else ""
+
+
 def sizes(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
     """Clips, groups and seeds of a task's records, in words."""
     every = [record for group in chosen.values() for record in group]
@@ -273,8 +278,9 @@ def differences_table(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
             sure = sum(record["ci95"][0] > 0 for record in group)
             best = " (best floor)" if any(record.get("best_floor") for record in group) else ""
             mean = over_seeds(group, sign=True) if len(group) > 1 else f"{group[0]['value']:+.3f}"
-            pool = "[{:.3f}, {:.3f}]".format(*pooled(group)[1:]) if pooled(group) else ""
-            lines.append(f"| {key[1]}{best} | {mean} | {each} | {sure} of {len(group)} | {pool} |")
+            lines.append(
+                f"| {key[1]}{best} | {mean} | {each} | {sure} of {len(group)} | {pooled_interval(group)} |"
+            )
     return "\n".join(lines) if len(lines) > 2 else ""
 
 

@@ -10,7 +10,6 @@ import re
 import zlib
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +24,7 @@ from ssl_audio.explore.page import CSS, section
 from ssl_audio.explore.players import address, encoded
 from ssl_audio.report import write
 from ssl_audio.signal.frontend import LogMel
+from ssl_audio.signal.waves import extras
 
 CLIPS = {"0473": "sustained note", "0538": "hit", "0125": "plucked string"}
 """The recordings of gm_instruments, by file, and what they are."""
@@ -65,11 +65,6 @@ def axes(kind: type) -> str:
     called = any("__call__" in vars(base) for base in kind.__mro__)
     parameters = inspect.signature(kind.__call__).parameters if called else {}
     return parameters["x"].annotation.dim_str if [*parameters][1:3] == ["key", "x"] else ""
-
-
-def extras(change: Any, background: Any) -> dict[str, Any]:
-    """What an augmentation takes beside key and x: the background, if it is one that mixes it in."""
-    return {"background": background} if "background" in inspect.signature(change).parameters else {}
 
 
 def gallery(out: Path, *, seconds: float = 2.0, seed: int = 0) -> Path:

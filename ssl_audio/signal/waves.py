@@ -5,6 +5,7 @@ random around a deterministic function. Those that filter are in `filters`, room
 `stretch`.
 """
 
+import inspect
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +17,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from ssl_audio.signal.augment import add_noise, crop, partners
 
 Range = tuple[float, float]
+
+
+def extras(change: Any, background: Any) -> dict[str, Any]:
+    """What an augmentation takes beside key and x: the background, if it is one that mixes it in."""
+    return {"background": background} if "background" in inspect.signature(change).parameters else {}
 
 
 def check_range(owner: Any, name: str, least: float = -math.inf, most: float = math.inf) -> None:

@@ -81,9 +81,10 @@ def main():
     from rich.table import Table
 
     from ssl_audio.encoders import AudioNTT, ViT
-    from ssl_audio.explore.gallery import augmentations, axes, extras
+    from ssl_audio.explore.gallery import augmentations, axes
     from ssl_audio.methods import BYOLA, MAE
     from ssl_audio.signal.augment import MixupLogExp, RandomLinearFader, RandomResizeCrop
+    from ssl_audio.signal.waves import extras
 
     def calls(change, *inputs, **more):
         """A function that applies a jitted augmentation to each of the inputs."""
