@@ -51,6 +51,8 @@ class Data:
     """Clips in a batch, over all devices and hosts together."""
     short: Literal["loop", "pad"] = "loop"
     """What fills a clip shorter than the crop: its own repetition, or zeros."""
+    label: str = ""
+    """Column of the store that a supervised method learns from, e.g. `digit`; empty: none."""
     background: str = ""
     """Folder of a store, of the same rate, that views may mix in (`StoreBackground`)."""
     threads: int = 2
@@ -97,7 +99,17 @@ def tiny(experiment: Experiment) -> Experiment:
             changes["encoder"] = small(encoder.encoder)
         return replace(encoder, **changes)
 
-    method = {k: min(v, 64) for k, v in vars(experiment.method).items() if k in ("hidden", "code")}
+    limits = {
+        "hidden": 64,
+        "code": 64,
+        "width": 48,
+        "depth": 2,
+        "heads": 3,
+        "prototypes": 32,
+        "codes": 32,
+        "queue": 32,
+    }
+    method = {k: min(v, limits[k]) for k, v in vars(experiment.method).items() if k in limits}
     return replace(
         experiment,
         encoder=small(experiment.encoder),

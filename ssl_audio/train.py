@@ -67,24 +67,34 @@ def start(experiment: Experiment, sharding=None) -> tuple[Any, State]:
     return split(nnx.eval_shape(lambda: build(experiment)))[0], jax.jit(arrays, out_shardings=sharding)()
 
 
-def make_step(experiment: Experiment, graph):
-    """The jitted step: (state, batch) -> (state, scalars). The old state is donated."""
-    tx, schedule, parts = experiment.optim.build(), experiment.optim.schedule(), experiment.optim.accumulate
-    if experiment.data.batch % parts:
-        raise ValueError(f"a batch of {experiment.data.batch} can't be cut into {parts} micro-batches")
+def computing(experiment: Experiment):
+    """Functions of the experiment's precision: a tree cast to it, and a batch's views in it."""
     low = jnp.dtype(experiment.precision)
 
     def compute(tree):
         return jax.tree.map(lambda x: x.astype(low) if x.dtype == jnp.float32 else x, tree)
 
-    def gradient(state, rest, batch, key):
-        view_key, loss_key = jax.random.split(key)
+    def see(batch, key):
         sound = {k: batch[k].astype(jnp.float32) / 2**15 for k in ("wave", "background") if k in batch}
-        keys = jax.random.split(view_key, len(experiment.views))
-        views = tuple(
+        keys = jax.random.split(key, len(experiment.views))
+        return tuple(
             compute(v(k, frontend=experiment.frontend, **sound))
             for v, k in zip(experiment.views, keys, strict=True)
         )
+
+    return compute, see
+
+
+def make_step(experiment: Experiment, graph):
+    """The jitted step: (state, batch) -> (state, scalars). The old state is donated."""
+    tx, schedule, parts = experiment.optim.build(), experiment.optim.schedule(), experiment.optim.accumulate
+    if experiment.data.batch % parts:
+        raise ValueError(f"a batch of {experiment.data.batch} can't be cut into {parts} micro-batches")
+    compute, see = computing(experiment)
+
+    def gradient(state, rest, batch, key):
+        view_key, loss_key = jax.random.split(key)
+        views = see(batch, view_key)
 
         def loss_of(params):
             net = nnx.merge(graph, compute(params), compute(state.frozen), rest)
@@ -117,6 +127,34 @@ def make_step(experiment: Experiment, graph):
         return State(state.step + 1, params, frozen, rest, opt), logs
 
     return step
+
+
+def make_refit(experiment: Experiment, graph):
+    """(state, batches) -> state, for a method that looks at many clips at once; the old state is donated."""
+    method, (compute, see) = experiment.method, computing(experiment)
+
+    def keys(step, i):  # the step's own key is split by the step, never folded
+        return jax.random.split(
+            jax.random.fold_in(jax.random.fold_in(jax.random.key(experiment.seed), step), i)
+        )
+
+    @jax.jit
+    def gather(state, batch, i):
+        view_key, key = keys(state.step, i)
+        net = nnx.merge(graph, compute(state.params), compute(state.frozen), state.rest)
+        return method.gather(net, see(batch, view_key), batch, key)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def refit(state, rows):
+        net = nnx.merge(graph, state.params, state.frozen, state.rest)
+        method.refit(net, jnp.concatenate(rows), keys(state.step, len(rows))[0])
+        _, params, frozen, rest = split(net)
+        return state.replace(params=params, frozen=frozen, rest=rest)
+
+    def go(state, batches):
+        return refit(state, [gather(state, batch, np.int32(i)) for i, batch in enumerate(batches)])
+
+    return go
 
 
 def encoder(experiment: Experiment, graph, state: State):
@@ -167,10 +205,13 @@ def train(
     samples = round(data.seconds * store.rate)
     noise = Store(data.background) if data.background else None
     batches = Batches(
-        store, samples=samples, batch=data.batch, seed=experiment.seed, short=data.short, background=noise
-    )
+        store, samples=samples, batch=data.batch, seed=experiment.seed, short=data.short, background=noise,
+        labels=data.label or None,
+    )  # fmt: skip
     graph, state = start(experiment, everywhere)
     step_fn, watch_fn = make_step(experiment, graph), make_watch(experiment, graph)
+    refits = getattr(experiment.method, "refits", lambda step: 0)
+    refit_fn = make_refit(experiment, graph) if hasattr(experiment.method, "refits") else None
     watched = watch_batch(experiment, store, samples)
     watch_wave = jax.device_put(watched["wave"], everywhere)
 
@@ -220,8 +261,8 @@ def train(
 
         hosts, host = jax.process_count(), jax.process_index()
         feed = iter(prefetch(batches, first, last, threads=data.threads, hosts=hosts, host=host))
-        # Order, each turn: watch and save the state that stands → stop if asked → next batch → step → last
-        # turn's scalars
+        # Order, each turn: watch and save the state that stands → stop if asked → refit (after saving: a
+        # resumed run does it again, and alike) → next batch → step → last turn's scalars
         for step in range(first, last + 1):
             if step % experiment.watch_every == 0 or step == last:
                 flush(step)
@@ -239,6 +280,10 @@ def train(
                 raise stop[0]
             if step == last:
                 break
+            if count := refits(step):
+                share = data.batch // hosts
+                rows_here = slice(host * share, (host + 1) * share)
+                state = refit_fn(state, (put(batches.at(step + i, rows_here)) for i in range(count)))
             with jax.transfer_guard("disallow"):
                 state, logs = step_fn(state, put(next(feed)))
             pending.append((step + 1, logs))

@@ -14,7 +14,7 @@ FILES = sorted(f for f in ROOT.rglob("*.py") if "data" not in f.relative_to(ROOT
 
 # rooms in the order of the flow; those of one floor may know one another
 FLOORS = (
-    {"__init__"}, {"typing"}, {"audio", "signal", "losses", "optim"}, {"encoders", "datasets"},
+    {"__init__"}, {"typing"}, {"audio", "signal", "losses", "quantise", "optim"}, {"encoders", "datasets"},
     {"methods"}, {"config", "checkpoint"}, {"train", "embed", "finetune"},
     {"evaluate", "anomaly", "explore", "report", "provenance", "track", "hear"},
     {"pretrain", "quickstart", "features"}, {"cli"},

@@ -159,7 +159,7 @@ def test_nan_stops_the_run_and_names_step_and_checkpoint(store, tmp_path, gradie
 @pytest.mark.parametrize("predictor", [True, False])
 def test_collapse_is_seen(store, tmp_path, predictor):
     """BYOL without its predictor collapses, behind an encoder that looks alive, and the alarm goes."""
-    method = dataclasses.replace(METHODS["BYOLA"][0], predictor=predictor)
+    method = dataclasses.replace(METHODS["BYOLA"]["method"], predictor=predictor)
     optim = Optim(steps=80, rate=1e-2, cosine=False)
     chosen = brief(
         method=method, views=(HARD, HARD), optim=optim, watch_every=40, save_every=1000, log_every=40

@@ -22,7 +22,7 @@ from ssl_audio.encoders import AudioNTT, ViT
 from ssl_audio.optim import Optim
 from ssl_audio.signal.augment import Crop, Gain
 from ssl_audio.signal.frontend import LogMel
-from ssl_audio.train import make_step, start
+from ssl_audio.train import make_refit, make_step, start
 
 RATE = 8000
 TONES = (180, 320, 560, 900, 1500, 2600)  # Hz
@@ -31,14 +31,20 @@ VIEW = View(wave=(Crop(2000), Gain(3.0)))
 CONV = AudioNTT(width=16, channels=4, dropout=0.0)
 VIT = ViT(width=16, depth=1, heads=2, patch=(8, 8))
 
+
+def toy(method, encoder=CONV, views=2, **changes) -> dict:
+    """What a toy experiment of a method chooses; changes are fields of Experiment."""
+    return {"method": method, "encoder": encoder, "views": (VIEW,) * views} | changes
+
+
 METHODS = {
-    "Autoencoder": (methods.Autoencoder(code=8, hidden=32), CONV, 1),
-    "BYOLA": (methods.BYOLA(hidden=32, width=16, decay=0.9), CONV, 2),
-    "COLA": (methods.COLA(width=16), CONV, 2),
-    "MAE": (methods.MAE(hide=0.5, width=16, depth=1, heads=2), VIT, 1),
-    "SimCLR": (methods.SimCLR(hidden=32, width=16), CONV, 2),
+    "Autoencoder": toy(methods.Autoencoder(code=8, hidden=32), views=1),
+    "BYOLA": toy(methods.BYOLA(hidden=32, width=16, decay=0.9)),
+    "COLA": toy(methods.COLA(width=16)),
+    "MAE": toy(methods.MAE(hide=0.5, width=16, depth=1, heads=2), VIT, 1),
+    "SimCLR": toy(methods.SimCLR(hidden=32, width=16)),
 }
-"""By class name: a small instance, its encoder, its number of views. `guess` serves what isn't here."""
+"""By class name. `guess` serves what isn't here."""
 
 
 def wavs(folder: Path, *, takes: int = 6, seconds: float = 0.3, seed: int = 0) -> Path:
@@ -63,21 +69,17 @@ def make_store(folder: Path, out: Path) -> Store:
 
 def experiment(method: str = "SimCLR", /, **changes) -> Experiment:
     """A tiny experiment of a method by its class's name."""
-    made, encoder, views = METHODS[method] if method in METHODS else guess(method)
-    kept = Experiment(
-        name=f"toy-{method.lower()}",
-        method=made,
-        encoder=encoder,
-        views=(VIEW,) * views,
-        frontend=FRONTEND,
-        data=Data(seconds=0.3, batch=16),
-        optim=Optim(steps=40, rate=3e-3, warmup=2, clip=5.0),
-        log_every=1,
-        watch_every=10,
-        watch_clips=32,
-        save_every=10,
-    )
-    return dataclasses.replace(kept, **changes)
+    chosen = {
+        "name": f"toy-{method.lower()}",
+        "frontend": FRONTEND,
+        "data": Data(seconds=0.3, batch=16),
+        "optim": Optim(steps=40, rate=3e-3, warmup=2, clip=5.0),
+        "log_every": 1,
+        "watch_every": 10,
+        "watch_clips": 32,
+        "save_every": 10,
+    }
+    return Experiment(**chosen | (METHODS.get(method) or guess(method)) | changes)
 
 
 def guess(method: str):
@@ -85,7 +87,7 @@ def guess(method: str):
     made = getattr(methods, method)()
     fault = None
     for encoder, views in ((CONV, 2), (CONV, 1), (VIT, 2), (VIT, 1)):
-        kept = (made, encoder, views)
+        kept = toy(made, encoder, views)
         try:
             METHODS[method] = kept
             jax.eval_shape(lambda: first_step(method))
@@ -135,11 +137,14 @@ def curve(chosen: Experiment, store: Store, steps: int, devices: int = 1):
     everywhere, rows = sharded(devices)
     graph, state = started(chosen)
     state, step = jax.device_put(state, everywhere), make_step(chosen, graph)
-    batches = Batches(
-        store, samples=round(chosen.data.seconds * store.rate), batch=chosen.data.batch, seed=chosen.seed
-    )
+    samples, label = round(chosen.data.seconds * store.rate), chosen.data.label or None
+    batches = Batches(store, samples=samples, batch=chosen.data.batch, seed=chosen.seed, labels=label)
     losses = []
     for i in range(steps):
+        if count := getattr(chosen.method, "refits", lambda step: 0)(i):
+            state = make_refit(chosen, graph)(
+                state, [jax.device_put(batches[i + j], rows) for j in range(count)]
+            )
         state, logs = step(state, jax.device_put(batches[i], rows))
         losses.append(float(logs["loss"]))
     return np.array(losses), state, step

@@ -119,11 +119,15 @@ class ConvBlock(nnx.Module):
 class AudioNTTNet(nnx.Module):
     def __init__(self, c: AudioNTT, mels: int, *, rngs: nnx.Rngs):
         self.width = self.token = c.width
-        self.patch = (8, mels)  # what a token covers: frames, bands
+        self.patch, self.columns = (8, mels), 1  # what a token covers: frames, bands
         self.blocks = nnx.List([ConvBlock(i, c.channels, rngs=rngs) for i in (1, c.channels, c.channels)])
         self.fc1 = nnx.Linear(c.channels * mels // 8, c.width, rngs=rngs)
         self.fc2 = nnx.Linear(c.width, c.width, rngs=rngs)
         self.drop = nnx.Dropout(c.dropout)
+
+    def steps(self, frames):
+        """Tokens that so many frames give: an int of an int, an array of an array."""
+        return frames // 8
 
     def __call__(
         self, spec: Float[Array, "b f m"], frames: Int[Array, " b"] | None = None, key: Array | None = None
@@ -149,5 +153,5 @@ class AudioNTTNet(nnx.Module):
     ) -> Float[Array, "b d"]:
         """Embedding: mean + max over time."""
         x = self(spec, frames, key)
-        mask = None if frames is None else within(jnp.maximum(frames // 8, 1), x.shape[1])
+        mask = None if frames is None else within(jnp.maximum(self.steps(frames), 1), x.shape[1])
         return masked_mean(x, mask) + masked_max(x, mask)

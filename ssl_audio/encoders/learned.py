@@ -39,8 +39,13 @@ class LearnedNet(nnx.Module):
         self.scale, self.bias = nnx.Param(jnp.ones(c.front.mels)), nnx.Param(jnp.zeros(c.front.mels))
         self.inner = c.encoder.build(c.front.mels, rngs=rngs)
         self.width, self.token = self.inner.width, self.inner.token
+        self.columns = self.inner.columns
         frames, bands = self.inner.patch
         self.patch = (frames, max(hop // (c.front.mels // bands), 1))  # as many tokens a column as the inner
+
+    def steps(self, frames):
+        """Time steps of the inner encoder."""
+        return self.inner.steps(frames)
 
     def features(
         self, spec: Float[Array, "b f m"], frames: Int[Array, " b"] | None = None

@@ -18,7 +18,8 @@ __all__ = ["BYOLA", "COLA", "MAE", "Autoencoder", "Method", "SimCLR"]
 class Method(Protocol):
     """What a method is to the training loop. Its fields are hyper-parameters, never arrays.
 
-    Parameters under a name that contains "teacher" get no gradient: `after` moves them.
+    Parameters under a name that contains "teacher" get no gradient: `after` moves them. Arrays of another
+    nnx.Variable type (queues, centres, codebooks) get none either: `loss`, `after` and `refit` move them.
     """
 
     def build(self, encoder: nnx.Module, *, rngs: nnx.Rngs) -> nnx.Module:
@@ -40,4 +41,22 @@ class Method(Protocol):
 
     def encoder(self, net: nnx.Module) -> nnx.Module:
         """The part whose embeddings are judged."""
+        ...
+
+
+class Refitting(Method, Protocol):
+    """A method that now and then looks at many clips at once: to cluster them, to start a codebook."""
+
+    def refits(self, step: int) -> int:
+        """How many batches to look at before this step; 0: none."""
+        ...
+
+    def gather(
+        self, net: nnx.Module, views: tuple[Float[Array, "b f m"], ...], batch: dict, key: jax.Array
+    ) -> Float[Array, "n d"]:
+        """What to remember of one batch: rows, equally many of each."""
+        ...
+
+    def refit(self, net: nnx.Module, rows: Float[Array, "n d"], key: jax.Array) -> None:
+        """Move what follows from the rows of all those batches, in place."""
         ...

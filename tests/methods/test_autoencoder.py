@@ -14,7 +14,7 @@ from ssl_audio.encoders.layers import patches
 
 @pytest.fixture(scope="module")
 def parts():
-    made, encoder, _ = METHODS["Autoencoder"]
+    made, encoder = (METHODS["Autoencoder"][k] for k in ("method", "encoder"))
     net = made.build(encoder.build(16, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(1))
     return made, net, jnp.asarray(np.random.default_rng(0).standard_normal((64, 24, 16)), jnp.float32)
 

@@ -80,7 +80,7 @@ def test_loss_is_the_normalised_distance():
 
 
 def test_predictor_is_optional():
-    made = dataclasses.replace(METHODS["BYOLA"][0], predictor=False)
-    net = made.build(METHODS["BYOLA"][1].build(16, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(0))
+    made = dataclasses.replace(METHODS["BYOLA"]["method"], predictor=False)
+    net = made.build(METHODS["BYOLA"]["encoder"].build(16, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(0))
     assert not hasattr(net, "predict")
     assert BYOLA().predictor

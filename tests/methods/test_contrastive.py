@@ -10,7 +10,7 @@ from ssl_audio.losses import info_nce, nt_xent
 
 
 def built(name):
-    made, encoder, _ = METHODS[name]
+    made, encoder = METHODS[name]["method"], METHODS[name]["encoder"]
     net = made.build(encoder.build(16, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(1))
     draws = np.random.default_rng(0).standard_normal((2, 6, 24, 16)).astype(np.float32)
     return made, net, tuple(jnp.asarray(d) for d in draws)

@@ -17,7 +17,7 @@ KEY = jax.random.key(3)
 
 @pytest.fixture(scope="module")
 def parts():
-    made = METHODS["MAE"][0]
+    made = METHODS["MAE"]["method"]
     net = made.build(VIT.build(16, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(1))
     spec = jnp.asarray(np.random.default_rng(0).standard_normal((3, 32, 16)), jnp.float32)
     keep, hidden, _ = random_mask(KEY, 3, 8, 4)  # the draw of the loss under the same key
@@ -82,5 +82,5 @@ def test_share_that_is_hidden(parts, hide, kept, monkeypatch):
     monkeypatch.setattr(
         type(net.encoder), "__call__", lambda *a, **k: shapes.append(k["keep"].shape) or inner(*a, **k)
     )
-    dataclasses.replace(METHODS["MAE"][0], hide=hide).loss(net, (spec,), {}, KEY)
+    dataclasses.replace(METHODS["MAE"]["method"], hide=hide).loss(net, (spec,), {}, KEY)
     assert shapes == [(3, kept)]
