@@ -153,6 +153,56 @@ def train(args: list[str]) -> None:
     print(f"done: {run}; next: ssl-audio evaluate {run} --tasks ...  or  ssl-audio embed {run} --store STORE")
 
 
+def plan(args: list[str]) -> None:
+    """What a run would take: parameters, memory a device, operations, days."""
+    import dataclasses
+    import re
+    from typing import Annotated
+
+    import jax
+    import tyro
+
+    from ssl_audio.config import Experiment, load
+
+    if not args or args[0].startswith("-"):
+        sys.exit("usage: ssl-audio plan EXPERIMENT.py [--devices 8] [--memory 80GB] [options]")
+    experiment, _ = load(args[0])
+
+    @dataclasses.dataclass
+    class Options:
+        experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+        devices: int = 1
+        """Devices that share the batch; simulated here, none is needed."""
+        memory: str = "80GB"
+        """Of one device."""
+        peak: float = 312.0
+        """Of one device, TFLOP/s at the run's precision (312: A100 in bfloat16; 989: H100; 275: TPU v4)."""
+        utilisation: float = 0.3
+        """Share of the peak that the step reaches, 0 to 1; 0.2 to 0.5 is usual."""
+        hours: float = 0.0
+        """Of sound in the store, to say how many times it is heard; 0: don't say."""
+
+    options = tyro.cli(Options, args=args[1:], default=Options(experiment), prog=f"ssl-audio plan {args[0]}")
+    given = re.fullmatch(r"([\d.]+)\s*([MGT])i?B", options.memory.strip(), re.IGNORECASE)
+    if not given or options.devices < 1 or not 0 < options.utilisation <= 1 or options.peak <= 0:
+        raise ValueError("memory is like 80GB, devices 1 or more, peak above 0, utilisation between 0 and 1")
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", options.devices)
+    from ssl_audio.plan import plan, show
+
+    found = plan(options.experiment, options.devices)
+    size = float(given[1]) * 1024 ** ("MGT".index(given[2].upper()) + 2)
+    peak = options.peak * 1e12
+    show(
+        options.experiment,
+        found,
+        memory=size,
+        peak=peak,
+        utilisation=options.utilisation,
+        hours=options.hours,
+    )
+
+
 def embed(args: list[str]) -> None:
     """Embeddings of a store by a run, as an .npz with names and labels."""
     from pathlib import Path
@@ -206,6 +256,52 @@ def evaluate(args: list[str]) -> None:
         pretrain.evaluate(run, tasks, results, corpora())
 
     parse(go, args, "evaluate")
+
+
+def bench(args: list[str]) -> None:
+    """Which method works on my sound: many experiments, the same minutes each, one table."""
+    from pathlib import Path
+    from typing import Annotated
+
+    import tyro
+
+    def go(
+        experiments: Annotated[Path, tyro.conf.Positional],
+        /,
+        task: str,
+        minutes: float = 3.0,
+        seeds: tuple[int, ...] = (0,),
+        only: tuple[str, ...] = (),
+        runs: Path = Path("runs/bench"),
+        out: Path = Path("results/methods.json"),
+    ) -> None:
+        """Train every experiment of a file for the same minutes and judge all by one protocol.
+
+        Killed, the same command goes on; what is judged already is left as it is.
+
+        Args:
+            experiments: a Python file with `experiments`, a tuple; experiments/methods.py is one.
+            task: gm/family gm/octave fsdd/digit fsdd/digit-loso fsdd/speaker esc50.
+            minutes: of training, each, by the speed measured before its start; compilation comes on top.
+            seeds: each experiment is run from each of them.
+            only: names of experiments to run; default all.
+            runs: folder for the runs.
+            out: the records, .json; the table (.md) and the curves (.png) are written beside it.
+        """
+        from ssl_audio import bench, pretrain
+        from ssl_audio.config import load_many
+        from ssl_audio.evaluate.tasks import find
+
+        chosen, found = load_many(experiments), find(task)
+        if unknown := set(only) - {e.name for e in chosen}:
+            names = " ".join(e.name for e in chosen)
+            raise ValueError(f"{', '.join(sorted(unknown))}: not in {experiments}, which has {names}")
+        chosen = [e for e in chosen if not only or e.name in only]
+        store = pretrain.prepared(found, chosen[0].frontend.rate, corpora())
+        bench.run(chosen, store, found, minutes=minutes, seeds=seeds, runs=runs, out=out)
+        print(f"{out.with_suffix('.md')}")
+
+    parse(go, args, "bench")
 
 
 def report(args: list[str]) -> None:
@@ -281,7 +377,9 @@ def corpora() -> dict:
     return {module.NAME: module for module in (gm_instruments, fsdd, esc50)}
 
 
-VERBS = {f.__name__: f for f in (quickstart, store, train, embed, evaluate, report, features, gallery)}
+VERBS = {
+    f.__name__: f for f in (quickstart, store, plan, train, embed, evaluate, bench, report, features, gallery)
+}
 
 
 def usage() -> str:

@@ -170,6 +170,23 @@ def digest(value: Any) -> str:
 
 def load(path: Path | str) -> tuple[Experiment, ModuleType]:
     """The `experiment` of a Python file, and the file as a module."""
+    module = execute(path)
+    if not isinstance(getattr(module, "experiment", None), Experiment):
+        raise ValueError(f"{path}: an experiment file sets `experiment = Experiment(...)`; this one doesn't")
+    return module.experiment, module
+
+
+def load_many(path: Path | str) -> tuple[Experiment, ...]:
+    """The `experiments` of a Python file, or its one `experiment`."""
+    module = execute(path)
+    found = tuple(getattr(module, "experiments", ())) or (getattr(module, "experiment", None),)
+    if not all(isinstance(e, Experiment) for e in found) or len({e.name for e in found}) < len(found):
+        raise ValueError(f"{path}: needs `experiments = (Experiment(...), ...)` with a name of its own each")
+    return found
+
+
+def execute(path: Path | str) -> ModuleType:
+    """An experiment file as a module."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such experiment file; the project's own are in experiments/")
@@ -177,9 +194,7 @@ def load(path: Path | str) -> tuple[Experiment, ModuleType]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their own module up
     spec.loader.exec_module(module)
-    if not isinstance(getattr(module, "experiment", None), Experiment):
-        raise ValueError(f"{path}: an experiment file sets `experiment = Experiment(...)`; this one doesn't")
-    return module.experiment, module
+    return module
 
 
 def write(path: Path | str, text: str) -> None:

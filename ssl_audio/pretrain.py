@@ -17,7 +17,7 @@ from ssl_audio.config import Experiment
 from ssl_audio.datasets.fetch import cache
 from ssl_audio.embed import by_state, embed, logmel, restore
 from ssl_audio.evaluate.collapse import look
-from ssl_audio.evaluate.tasks import columns, find, judge
+from ssl_audio.evaluate.tasks import Task, columns, find, judge
 from ssl_audio.train import start, train
 
 FIT_CLIPS = 1000
@@ -155,15 +155,20 @@ def systems(run: Path | str, store: Store) -> tuple[dict[str, np.ndarray], Exper
     return {experiment.name: x, "random": random, "logmel": logmel(experiment, store)}, experiment, checkpoint
 
 
+def prepared(task: Task, rate: int, corpora: dict) -> Store:
+    """The store of a task's corpus at a rate, in the user's cache; built the first time."""
+    path = cache() / "stores" / f"{task.dataset}-{rate}"
+    build(corpora[task.dataset].clips(), path, rate=rate, title=task.dataset)
+    return Store(path)
+
+
 def evaluate(run: Path, tasks: tuple[str, ...], results: Path, corpora: dict) -> list[dict]:
     """Judge a run on tasks and append the records to results/<experiment>.json."""
     found = [find(name) for name in tasks]  # a wrong name fails before anything is embedded
     rate, records, ready = config.load_run(run).frontend.rate, [], {}
     for task in found:
         if task.dataset not in ready:
-            path = cache() / "stores" / f"{task.dataset}-{rate}"
-            build(corpora[task.dataset].clips(), path, rate=rate, title=task.dataset)
-            store = Store(path)
+            store = prepared(task, rate, corpora)
             ready = {task.dataset: (store, *systems(run, store))}
         store, embeddings, experiment, checkpoint = ready[task.dataset]
         labels, folds, groups, rows = columns(task, store)

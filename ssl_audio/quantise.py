@@ -6,26 +6,35 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from ssl_audio.losses import unit
+
 
 def nearest(x: Float[Array, "n d"], codes: Float[Array, "k d"]) -> Int[Array, " n"]:
-    """Index of the code nearest to each row (Euclidean), by one matrix product."""
-    return jnp.argmax(2 * x @ codes.T - jnp.sum(codes * codes, -1)[None], -1).astype(jnp.int32)
+    """Index of the code nearest to each row (Euclidean), by one matrix product, in float32."""
+    x, codes = x.astype(jnp.float32), codes.astype(jnp.float32)
+    middle = codes.mean(0, keepdims=True)  # far from the origin the squares would drown the differences
+    x, codes = x - middle, codes - middle
+    # "highest": with TF32 or bfloat16 on accelerators near neighbours change places
+    product = jnp.matmul(x, codes.T, precision="highest")
+    return jnp.argmax(2 * product - jnp.sum(codes * codes, -1)[None], -1).astype(jnp.int32)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def kmeans(key: Array, x: Float[Array, "n d"], k: int, rounds: int = 20) -> Float[Array, "{k} d"]:
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+def kmeans(
+    key: Array, x: Float[Array, "n d"], k: int, rounds: int = 20, spherical: bool = False
+) -> Float[Array, "{k} d"]:
     """Centres of Lloyd's k-means from k-means++ seeds (Arthur & Vassilvitskii, 2007).
 
-    A centre that loses all its rows moves to the row that is farthest from its own centre. Raises ValueError
-    for fewer rows than centres.
+    A centre that loses all its rows moves to the row that is farthest from its own centre. spherical: rows
+    have length 1, and so have the centres after every round (Dhillon & Modha, 2001). Raises ValueError for
+    fewer rows than centres.
     """
     if len(x) < k:
         raise ValueError(f"k-means: {k} centres of {len(x)} rows; gather more batches or ask for fewer codes")
     x = x.astype(jnp.float32)
-    square = jnp.sum(x * x, -1)
 
     def distance(centre):
-        return jnp.maximum(square - 2 * x @ centre + centre @ centre, 0)
+        return jnp.sum((x - centre[None]) ** 2, -1)
 
     first = x[jax.random.randint(key, (), 0, len(x))]
 
@@ -44,7 +53,8 @@ def kmeans(key: Array, x: Float[Array, "n d"], k: int, rounds: int = 20) -> Floa
         away = jnp.sum((x - centres[chosen]) ** 2, -1)
         far = jax.lax.top_k(away, k)[1]  # one for each centre that may be empty
         place = jnp.cumsum(count == 0) - 1
-        return jnp.where((count > 0)[:, None], total / jnp.maximum(count, 1)[:, None], x[far[place]])
+        mean = unit(total) if spherical else total / jnp.maximum(count, 1)[:, None]
+        return jnp.where((count > 0)[:, None], mean, x[far[place]])
 
     return jax.lax.fori_loop(0, rounds, lloyd, centres)
 

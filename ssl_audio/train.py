@@ -23,7 +23,7 @@ from ssl_audio.audio.store import Store
 from ssl_audio.checkpoint import Checkpoints
 from ssl_audio.config import Experiment, write
 
-TRAINED = nnx.All(nnx.Param, nnx.Not(nnx.PathContains("teacher")))
+TRAINED = nnx.All(nnx.Param, lambda path, value: not any("teacher" in str(part) for part in path))
 
 
 class Diverged(RuntimeError):
@@ -56,15 +56,20 @@ def build(experiment: Experiment):
     return experiment.method.build(experiment.encoder.build(experiment.frontend.mels, rngs=rngs), rngs=rngs)
 
 
+def fresh(experiment: Experiment) -> State:
+    """The state of step 0. To be traced: inside jit no two leaves can share a buffer."""
+    _, params, frozen, rest = split(build(experiment))
+    return State(jnp.zeros((), jnp.int32), params, frozen, rest, experiment.optim.build().init(params))
+
+
+def structure(experiment: Experiment):
+    """The network's structure, no array drawn."""
+    return split(nnx.eval_shape(lambda: build(experiment)))[0]
+
+
 def start(experiment: Experiment, sharding=None) -> tuple[Any, State]:
-    """The network's structure and the state of step 0. Drawn inside jit, where no two leaves can share a
-    buffer."""
-
-    def arrays():
-        _, params, frozen, rest = split(build(experiment))
-        return State(jnp.zeros((), jnp.int32), params, frozen, rest, experiment.optim.build().init(params))
-
-    return split(nnx.eval_shape(lambda: build(experiment)))[0], jax.jit(arrays, out_shardings=sharding)()
+    """The network's structure and the state of step 0."""
+    return structure(experiment), jax.jit(lambda: fresh(experiment), out_shardings=sharding)()
 
 
 def computing(experiment: Experiment):

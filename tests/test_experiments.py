@@ -1,4 +1,7 @@
-"""Every file in experiments/ loads, goes to JSON and back, says what it is, and trains in its tiny form."""
+"""Every file in experiments/ loads, goes to JSON and back, says what it is, and trains in its tiny form.
+
+Those of many experiments are traced instead; nightly, all are compiled at their own scale for eight devices.
+"""
 
 import dataclasses
 import json
@@ -14,6 +17,7 @@ from ssl_audio.audio.build import build
 from ssl_audio.audio.scan import scan
 from ssl_audio.audio.store import Store
 from ssl_audio.evaluate.collapse import look
+from ssl_audio.plan import lower, plan
 from ssl_audio.train import train
 
 FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*.py"))
@@ -34,12 +38,40 @@ def stores(tmp_path_factory):
     return at
 
 
+EXPERIMENTS = {f"{f.stem}/{e.name}": (f, e) for f in FILES for e in config.load_many(f)}
+ALONE = [f for f in FILES if len(config.load_many(f)) == 1]
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_file_says_what_it_is_and_goes_to_json_and_back(file):
+    module = config.execute(file)
+    assert module.__doc__ and "ssl-audio" in module.__doc__, (
+        f"{file.name}: paper or purpose, command, numbers"
+    )
+    for chosen in config.load_many(file):
+        assert config.from_json(json.loads(json.dumps(config.to_json(chosen))), module) == chosen
+
+
+@pytest.mark.parametrize("name", [n for n, (f, _) in EXPERIMENTS.items() if f not in ALONE])
+def test_one_of_many_is_traced(name):
+    _, chosen = EXPERIMENTS[name]
+    lowered, state = lower(chosen, 1)
+    assert "stablehlo" in lowered.as_text()[:10_000] and jax.tree.leaves(state.params)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_compiles_at_its_own_scale_for_eight_devices(name):
+    file, chosen = EXPERIMENTS[name]
+    devices = 8 if chosen.data.batch % 8 == 0 else 1
+    found = plan(chosen, devices)
+    assert found.memory < 80 * 2**30, f"{file.name}: {found.memory / 2**30:.0f} GiB a device"
+    assert found.flops > 0 and found.encoder <= found.trained + found.frozen
+
+
+@pytest.mark.parametrize("file", ALONE, ids=lambda f: f.stem)
 def test_experiment(file, stores, tmp_path):
-    chosen, module = config.load(file)
-    assert module.__doc__, f"{file.name} needs a docstring: paper or purpose, command, numbers"
-    text = json.loads(json.dumps(config.to_json(chosen)))
-    assert config.from_json(text, module) == chosen
+    chosen, _ = config.load(file)
     store = stores(chosen.frontend.rate)
     small = config.tiny(chosen)
     small = dataclasses.replace(
@@ -48,6 +80,7 @@ def test_experiment(file, stores, tmp_path):
         optim=dataclasses.replace(small.optim, steps=2, warmup=min(1, small.optim.warmup)),
         watch_every=2,
         watch_label="label" if small.watch_label else "",
+        data=dataclasses.replace(small.data, label="label" if small.data.label else ""),
     )
     _, state = train(small, store, tmp_path, look=look, say=lambda text: None, devices=jax.devices()[:1])
     assert int(state.step) == 2

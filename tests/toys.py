@@ -18,10 +18,11 @@ from ssl_audio.audio.build import build
 from ssl_audio.audio.scan import scan
 from ssl_audio.audio.store import Store
 from ssl_audio.config import Data, Experiment, View
-from ssl_audio.encoders import AudioNTT, ViT
+from ssl_audio.encoders import GRU, AudioNTT, Context, ViT, Wav2Vec2
 from ssl_audio.optim import Optim
 from ssl_audio.signal.augment import Crop, Gain
 from ssl_audio.signal.frontend import LogMel
+from ssl_audio.signal.frontends import RawFrames
 from ssl_audio.train import make_refit, make_step, start
 
 RATE = 8000
@@ -30,6 +31,11 @@ FRONTEND = LogMel(rate=RATE, n_fft=256, win=256, hop=80, mels=16, fmin=60.0, fma
 VIEW = View(wave=(Crop(2000), Gain(3.0)))
 CONV = AudioNTT(width=16, channels=4, dropout=0.0)
 VIT = ViT(width=16, depth=1, heads=2, patch=(8, 8))
+TALL = ViT(width=16, depth=1, heads=2, patch=(2, 8))  # more time steps
+CONVS = ((10, 5), (4, 4), (4, 4))  # a token of 85 samples every 80
+WAVE = Wav2Vec2(width=16, depth=1, heads=2, channels=8, convs=CONVS, dropout=0.0, layerdrop=0.0)
+WAVES = RawFrames(rate=RATE, hop=80)
+LABELLED = Data(seconds=0.3, batch=16, label="label")
 
 
 def toy(method, encoder=CONV, views=2, **changes) -> dict:
@@ -38,11 +44,67 @@ def toy(method, encoder=CONV, views=2, **changes) -> dict:
 
 
 METHODS = {
+    "HuBERT": toy(
+        methods.HuBERT(rate=RATE, span=3, first=8, codes=6, stage=10, depth=1, looks=2, tokens=12, width=16),
+        WAVE,
+        1,
+        frontend=WAVES,
+    ),
+    "Wav2Vec2Pretraining": toy(
+        methods.Wav2Vec2Pretraining(span=3, codes=16, width=16, negatives=8), WAVE, 1, frontend=WAVES
+    ),
     "Autoencoder": toy(methods.Autoencoder(code=8, hidden=32), views=1),
     "BYOLA": toy(methods.BYOLA(hidden=32, width=16, decay=0.9)),
     "COLA": toy(methods.COLA(width=16)),
+    "BEATs": toy(
+        methods.BEATs(
+            hide=0.5, codes=8, code=8, width=16, depth=1, heads=2, distil=6, again=14, decay=0.9, commit=10.0
+        ),
+        VIT,
+        1,
+    ),
+    "Data2Vec": toy(methods.Data2Vec(hide=0.6, span=3, decay=(0.9, 0.99), ramp=40), TALL, 1),
+    "EAT": toy(
+        methods.EAT(side=2, adjust=0.1, clones=3, width=16, depth=1, decay=(0.9, 0.99), ramp=40),
+        ViT(width=16, depth=1, heads=2, patch=(2, 4), cls=True),
+        1,
+    ),
+    "JEPA": toy(methods.JEPA(width=16, depth=1, heads=2, decay=(0.9, 0.99), ramp=40), TALL, 1),
+    "M2D": toy(methods.M2D(hide=0.5, width=16, depth=1, heads=2, decay=(0.9, 0.99), ramp=40), TALL, 1),
+    "WavJEPA": toy(
+        methods.WavJEPA(
+            context_span=2, target_span=2, width=16, depth=1, heads=2, decay=(0.9, 0.99), ramp=40
+        ),
+        TALL,
+        1,
+    ),
     "MAE": toy(methods.MAE(hide=0.5, width=16, depth=1, heads=2), VIT, 1),
+    "APC": toy(methods.APC(ahead=3), GRU(width=16, depth=2, dropout=0.0), 1),
+    "CPC": toy(methods.CPC(ahead=1, negatives=32), Context(CONV, width=16), 1),
+    "VAE": toy(methods.VAE(code=8, hidden=32, anneal=20), views=1),
+    "VQAutoencoder": toy(methods.VQAutoencoder(codes=16, code=8, hidden=32), views=1),
     "SimCLR": toy(methods.SimCLR(hidden=32, width=16)),
+    "BarlowTwins": toy(methods.BarlowTwins(hidden=32, width=16, weight=0.02)),
+    "MoCo": toy(methods.MoCo(hidden=32, width=16, queue=64, temperature=0.5, decay=0.9)),
+    "SimSiam": toy(methods.SimSiam(hidden=32, width=16, bottleneck=8)),
+    "SupCon": toy(methods.SupCon(hidden=32, width=16), data=LABELLED),
+    "Supervised": toy(methods.Supervised(classes=6), views=1, data=LABELLED),
+    "VICReg": toy(methods.VICReg(hidden=32, width=32)),
+    "ATSTClip": toy(
+        methods.ATSTClip(hidden=32, width=16, decay=0.9, steps=100),
+        ViT(width=16, depth=1, heads=2, patch=(8, 8), cls=True),
+    ),
+    "ATSTFrame": toy(
+        methods.ATSTFrame(span=2, hidden=32, width=16, decay=0.9, steps=100),
+        ViT(width=16, depth=1, heads=2, patch=(2, 16)),
+    )
+    | {"views": (View(wave=(Gain(3.0),)),) * 2},  # the same stretch twice
+    "DINO": toy(
+        methods.DINO(prototypes=32, hidden=32, width=16, warmup=20, decay=0.9, steps=100, freeze=2), views=3
+    ),
+    "DeepCluster": toy(methods.DeepCluster(prototypes=6, heads=2, every=20, batches=2, hidden=32, width=16)),
+    "SwAV": toy(methods.SwAV(prototypes=12, freeze=2, queue=32, wait=4, hidden=32, width=16), views=3),
+    "WMSE": toy(methods.WMSE(hidden=32, width=4, size=16)),
 }
 """By class name. `guess` serves what isn't here."""
 
@@ -98,11 +160,13 @@ def guess(method: str):
     raise AssertionError(f"{method}: give it a line in tests/toys.py; by itself it didn't build: {fault}")
 
 
-def first_step(method: str):
-    chosen = experiment(method)
+def first_step(method: str, **changes):
+    chosen = experiment(method, **changes)
     graph, state = start(chosen)
-    wave = np.zeros((chosen.data.batch, 2400), np.int16)
-    return make_step(chosen, graph)(state, {"wave": wave, "valid": np.full(len(wave), 2400, np.int32)})[1]
+    b = chosen.data.batch
+    batch = {"wave": np.zeros((b, 2400), np.int16), "valid": np.full(b, 2400, np.int32)}
+    batch |= {"label": np.zeros(b, np.int32)} if chosen.data.label else {}
+    return make_step(chosen, graph)(state, batch)[1]
 
 
 def classes(module) -> dict[str, type]:
@@ -133,7 +197,7 @@ def started(chosen: Experiment):
 
 
 def curve(chosen: Experiment, store: Store, steps: int, devices: int = 1):
-    """(losses, last state, step function) of the first steps on so many devices: the real step."""
+    """(losses, last state, step function, last scalars) of the first steps on so many devices."""
     everywhere, rows = sharded(devices)
     graph, state = started(chosen)
     state, step = jax.device_put(state, everywhere), make_step(chosen, graph)
@@ -147,7 +211,7 @@ def curve(chosen: Experiment, store: Store, steps: int, devices: int = 1):
             )
         state, logs = step(state, jax.device_put(batches[i], rows))
         losses.append(float(logs["loss"]))
-    return np.array(losses), state, step
+    return np.array(losses), state, step, jax.device_get(logs)
 
 
 def small(encoder: type):
@@ -159,6 +223,8 @@ def small(encoder: type):
         "channels": 4,
         "dropout": 0.0,
         "patch": (8, 8),
+        "convs": CONVS,
+        "strides": (2, 2, 2, 2),
         "encoder": CONV,
     }
     return encoder(**{f.name: sizes[f.name] for f in dataclasses.fields(encoder) if f.name in sizes})

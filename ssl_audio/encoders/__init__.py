@@ -11,8 +11,29 @@ Those that methods may mask inside (transformers) also have `net.cut(spec)`, tok
 `net.layers(x, mask=None, keep=None)`, what each block makes of them; `net.norm` ends the last.
 """
 
-from ssl_audio.encoders.conv import AudioNTT
+from ssl_audio.encoders.conformer import Conformer
+from ssl_audio.encoders.conv import AudioNTT, AudioNTT2
+from ssl_audio.encoders.convnext import ConvNeXt
+from ssl_audio.encoders.efficientnet import EfficientNet
 from ssl_audio.encoders.learned import Learned
+from ssl_audio.encoders.recurrent import CRNN, GRU
+from ssl_audio.encoders.resnet import ResNet
 from ssl_audio.encoders.vit import ViT
+from ssl_audio.encoders.wave import Wav2Vec2
+from ssl_audio.encoders.wave_conv import Context, CPCConv
 
-__all__ = ["AudioNTT", "Learned", "ViT"]
+__all__ = [
+    "CRNN",
+    "GRU",
+    "AudioNTT",
+    "AudioNTT2",
+    "CPCConv",
+    "Conformer",
+    "Context",
+    "ConvNeXt",
+    "EfficientNet",
+    "Learned",
+    "ResNet",
+    "ViT",
+    "Wav2Vec2",
+]

@@ -33,6 +33,29 @@ class AudioNTT:
         return AudioNTTNet(self, mels, rngs=rngs)
 
 
+@dataclasses.dataclass(frozen=True)
+class AudioNTT2:
+    """BYOL-A v2's convnet: two blocks of 3x3 convolution, then two layers on each time step; a token is the
+    convolutions' features and what the layers make of them side by side. Mean + max over time.
+
+    Niizumi et al., "BYOL for Audio: Exploring Pre-Trained General-Purpose Audio Representations", 2023.
+    """
+
+    width: int = 2048
+    """Size of both layers. The embedding has `channels * mels / 4` more, 3,072 in all at 64 bands."""
+    channels: int = 64
+    """Channels of the convolutions."""
+    dropout: float = 0.3
+
+    def build(self, mels: int, *, rngs: nnx.Rngs) -> nnx.Module:
+        """The network for spectrograms of `mels` bands, a multiple of 4."""
+        if mels % 4:
+            raise ValueError(
+                f"AudioNTT2 halves the frequency axis twice: {mels} bands are not a multiple of 4"
+            )
+        return AudioNTTNet(self, mels, rngs=rngs, blocks=2, skip=True)
+
+
 def convolve(x, kernel):
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
@@ -117,24 +140,32 @@ class ConvBlock(nnx.Module):
 
 
 class AudioNTTNet(nnx.Module):
-    def __init__(self, c: AudioNTT, mels: int, *, rngs: nnx.Rngs):
-        self.width = self.token = c.width
-        self.patch, self.columns = (8, mels), 1  # what a token covers: frames, bands
-        self.blocks = nnx.List([ConvBlock(i, c.channels, rngs=rngs) for i in (1, c.channels, c.channels)])
-        self.fc1 = nnx.Linear(c.channels * mels // 8, c.width, rngs=rngs)
+    def __init__(
+        self, c: AudioNTT | AudioNTT2, mels: int, *, rngs: nnx.Rngs, blocks: int = 3, skip: bool = False
+    ):
+        features = c.channels * (mels // 2**blocks)
+        self.width = self.token = c.width + skip * features
+        self.patch, self.columns, self.skip = (2**blocks, mels), 1, skip  # what a token covers: frames, bands
+        self.blocks = nnx.List(
+            [ConvBlock(c.channels if i else 1, c.channels, rngs=rngs) for i in range(blocks)]
+        )
+        self.fc1 = nnx.Linear(features, c.width, rngs=rngs)
         self.fc2 = nnx.Linear(c.width, c.width, rngs=rngs)
         self.drop = nnx.Dropout(c.dropout)
 
     def steps(self, frames):
         """Tokens that so many frames give: an int of an int, an array of an array."""
-        return frames // 8
+        return frames // self.patch[0]
 
     def __call__(
         self, spec: Float[Array, "b f m"], frames: Int[Array, " b"] | None = None, key: Array | None = None
     ) -> Float[Array, "b n d"]:
-        """Tokens, one for each 8 frames."""
-        if spec.shape[1] < 8:
-            raise ValueError(f"AudioNTT needs 8 frames at least (three halvings); got {spec.shape[1]}")
+        """Tokens, one for each 8 frames (AudioNTT2: 4)."""
+        if spec.shape[1] < self.patch[0]:
+            raise ValueError(
+                f"AudioNTT needs {self.patch[0]} frames at least ({len(self.blocks)} halvings); "
+                f"got {spec.shape[1]}"
+            )
         x = spec[..., None]
         for conv in self.blocks:
             if (
@@ -144,9 +175,11 @@ class AudioNTTNet(nnx.Module):
                 frames = frames // 2
             x = conv(x)
         b, n, m, c = x.shape
-        x = nnx.relu(self.fc1(x.reshape(b, n, m * c)))
+        features = x.reshape(b, n, m * c)
+        x = nnx.relu(self.fc1(features))
         x = self.drop(x, deterministic=key is None, rngs=key)
-        return nnx.relu(self.fc2(x))
+        x = nnx.relu(self.fc2(x))
+        return jnp.concatenate([features, x], -1) if self.skip else x
 
     def embed(
         self, spec: Float[Array, "b f m"], frames: Int[Array, " b"] | None = None, key: Array | None = None
@@ -155,3 +188,67 @@ class AudioNTTNet(nnx.Module):
         x = self(spec, frames, key)
         mask = None if frames is None else within(jnp.maximum(self.steps(frames), 1), x.shape[1])
         return masked_mean(x, mask) + masked_max(x, mask)
+
+
+class Conv(nnx.Module):
+    """Convolution without bias, channels last, padded by half its kernel on either side, so that where a
+    window lies doesn't depend on the input's length; He's initialisation (fan out)."""
+
+    def __init__(self, cin: int, cout: int, size: int, stride: int = 1, groups: int = 1, *, rngs: nnx.Rngs):
+        init = nnx.initializers.variance_scaling(2 * groups, "fan_out", "normal")
+        self.kernel = nnx.Param(init(rngs.params(), (size, size, cin // groups, cout)))
+        self.stride, self.groups = stride, groups
+
+    def __call__(self, x: Float[Array, "b f m c"]) -> Float[Array, "b g o d"]:
+        half = self.kernel.shape[0] // 2
+        return jax.lax.conv_general_dilated(
+            x,
+            self.kernel[...].astype(x.dtype),
+            (self.stride, self.stride),
+            ((half, half), (half, half)),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=self.groups,
+        )
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalisation of the last axis; statistics in float32, the rest in the input's type."""
+
+    def __init__(self, width: int, momentum: float = 0.1, epsilon: float = 1e-5):
+        self.scale, self.bias = nnx.Param(jnp.ones(width)), nnx.Param(jnp.zeros(width))
+        self.mean, self.var = nnx.BatchStat(jnp.zeros(width)), nnx.BatchStat(jnp.ones(width))
+        self.momentum, self.epsilon, self.use_running_average = momentum, epsilon, False
+
+    def set_view(self, use_running_average: bool | None = None):
+        """What `nnx.view` switches."""
+        if use_running_average is not None:
+            self.use_running_average = use_running_average
+
+    def __call__(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
+        mean, var = self.mean[...].astype(jnp.float32), self.var[...].astype(jnp.float32)
+        if not self.use_running_average:
+            axes = tuple(range(x.ndim - 1))
+            new = x.mean(axes, dtype=jnp.float32)
+            spread = (jnp.square(x.astype(jnp.float32) - jnp.expand_dims(new, axes))).mean(axes)
+            for old, now in ((self.mean, new), (self.var, spread)):
+                old[...] = (1 - self.momentum) * old[...] + self.momentum * jax.lax.stop_gradient(now)
+            mean, var = new, spread
+        factor = jax.lax.rsqrt(var + self.epsilon) * self.scale[...].astype(jnp.float32)
+        shift = self.bias[...].astype(jnp.float32) - mean * factor
+        factor, shift = (
+            jnp.expand_dims(v.astype(x.dtype), tuple(range(x.ndim - 1))) for v in (factor, shift)
+        )
+        return x * factor + shift
+
+
+def inside(x: Float[Array, "b f *m"], frames: Int[Array, " b"] | None) -> Float[Array, "b f *m"]:
+    """x, zero beyond the valid frames as a convolution's own padding is: padding a clip changes nothing."""
+    if frames is None:
+        return x
+    there = within(frames, x.shape[1])
+    return jnp.where(jnp.expand_dims(there, tuple(range(2, x.ndim))), x, 0)
+
+
+def halved(frames):
+    """Frames behind a convolution of stride 2, rounded up; of None: None."""
+    return None if frames is None else (frames + 1) // 2

@@ -186,24 +186,58 @@ def confusion(found: Int[np.ndarray, "c c"], classes: Sequence[str], label: str 
         return made
 
 
+def series(lines: Sequence[Mapping[str, Any]], name: str) -> Float[np.ndarray, "2 n"]:
+    """Steps and values of a quantity in the lines of metrics.jsonl."""
+    found = [(line["step"], line[name]) for line in lines if isinstance(line.get(name), (int, float))]
+    return np.array(found, float).reshape(-1, 2).T
+
+
+def comparison(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """Small multiples, a row a run: its loss, and the monitors of collapse beside it, on shared axes."""
+    columns = {
+        "loss": "loss",
+        "embedding_std": "spread of embeddings",
+        "target_std": "spread of targets",
+        "rankme": "effective rank",
+        "online_knn": "online kNN",
+    }
+    shared = ("embedding_std", "target_std", "online_knn")
+    with matplotlib.rc_context(STYLE | {"font.size": 8}):
+        made = figure(11, 0.9 * len(runs) + 0.6)
+        axes = made.subplots(len(runs), len(columns), squeeze=False)
+        for row, (name, lines) in zip(axes, runs.items(), strict=True):
+            row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+            for ax, (key, title) in zip(row, columns.items(), strict=True):
+                steps, values = series(lines, key)
+                ax.plot(steps, values, color=COLOURS[0], lw=1.2)
+                if not len(steps):
+                    ax.text(0.5, 0.5, "none", color=MUTED, ha="center", va="center", transform=ax.transAxes)
+                if key in shared:
+                    ax.set_ylim(0, max(1.0, values.max(initial=0) * 1.05))
+                elif key == "rankme":
+                    ax.set_ylim(bottom=0)
+                for line in lines:
+                    if line.get("collapse"):
+                        ax.axvline(line["step"], color="#b00020", lw=1, alpha=0.5)
+                if ax in axes[0]:
+                    ax.set_title(title, loc="left", fontsize=9)
+                ax.tick_params(labelsize=7)
+        return made
+
+
 def curves(lines: Sequence[Mapping[str, Any]]) -> Figure:
     """Learning curves out of the lines of metrics.jsonl: loss, spread of the embeddings, online kNN."""
-
-    def series(name):
-        found = [(line["step"], line[name]) for line in lines if isinstance(line.get(name), (int, float))]
-        return np.array(found, float).reshape(-1, 2).T
-
-    knn = series("online_knn")
+    knn = series(lines, "online_knn")
     with matplotlib.rc_context(STYLE):
         made = figure(10.5, 3.0)
         axes = made.subplots(1, 3 if knn.size else 2)
         made.get_layout_engine().set(wspace=0.06)
-        axes[0].plot(*series("loss"), color=COLOURS[0], lw=1.6)
+        axes[0].plot(*series(lines, "loss"), color=COLOURS[0], lw=1.6)
         axes[0].set_title("Loss", loc="left")
         axes[1].set_title("Effective rank of the embeddings (RankMe)", loc="left", fontsize=10)
-        axes[1].plot(*series("rankme"), color=COLOURS[2], lw=1.6, marker="o", ms=3.5, label="RankMe")
+        axes[1].plot(*series(lines, "rankme"), color=COLOURS[2], lw=1.6, marker="o", ms=3.5, label="RankMe")
         axes[1].set_ylim(bottom=0)
-        std = series("embedding_std")
+        std = series(lines, "embedding_std")
         if std.size:
             other = axes[1].twinx()
             other.plot(

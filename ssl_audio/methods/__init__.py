@@ -6,13 +6,68 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
+from ssl_audio.methods.apc import APC
+from ssl_audio.methods.atst_clip import ATSTClip
+from ssl_audio.methods.atst_frame import ATSTFrame
 from ssl_audio.methods.autoencoder import Autoencoder
+from ssl_audio.methods.barlow_twins import BarlowTwins
+from ssl_audio.methods.beats import BEATs
 from ssl_audio.methods.byol_a import BYOLA
 from ssl_audio.methods.cola import COLA
+from ssl_audio.methods.cpc import CPC
+from ssl_audio.methods.data2vec import Data2Vec
+from ssl_audio.methods.deep_cluster import DeepCluster
+from ssl_audio.methods.dino import DINO
+from ssl_audio.methods.eat import EAT
+from ssl_audio.methods.hubert import HuBERT
+from ssl_audio.methods.jepa import JEPA
+from ssl_audio.methods.m2d import M2D
 from ssl_audio.methods.mae import MAE
+from ssl_audio.methods.moco import MoCo
 from ssl_audio.methods.simclr import SimCLR
+from ssl_audio.methods.simsiam import SimSiam
+from ssl_audio.methods.sup_con import SupCon
+from ssl_audio.methods.supervised import Supervised
+from ssl_audio.methods.swav import SwAV
+from ssl_audio.methods.variational import VAE
+from ssl_audio.methods.vicreg import VICReg
+from ssl_audio.methods.vq import VQAutoencoder
+from ssl_audio.methods.w_mse import WMSE
+from ssl_audio.methods.wav2vec2 import Wav2Vec2Pretraining
+from ssl_audio.methods.wav_jepa import WavJEPA
 
-__all__ = ["BYOLA", "COLA", "MAE", "Autoencoder", "Method", "SimCLR"]
+__all__ = [
+    "APC",
+    "BYOLA",
+    "COLA",
+    "CPC",
+    "DINO",
+    "EAT",
+    "JEPA",
+    "M2D",
+    "MAE",
+    "VAE",
+    "WMSE",
+    "ATSTClip",
+    "ATSTFrame",
+    "Autoencoder",
+    "BEATs",
+    "BarlowTwins",
+    "Data2Vec",
+    "DeepCluster",
+    "HuBERT",
+    "Method",
+    "MoCo",
+    "SimCLR",
+    "SimSiam",
+    "SupCon",
+    "Supervised",
+    "SwAV",
+    "VICReg",
+    "VQAutoencoder",
+    "Wav2Vec2Pretraining",
+    "WavJEPA",
+]
 
 
 class Method(Protocol):

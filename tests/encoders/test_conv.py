@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ssl_audio.encoders.conv import AudioNTT, ConvBlock, conv3x3
+from ssl_audio.encoders.conv import AudioNTT, AudioNTT2, BatchNorm, ConvBlock, conv3x3
 
 SCALE = [1.0, -2.0, 0.5, -1.0, 1.5]
 
@@ -106,3 +106,36 @@ def test_parameters_of_the_paper():
     count = sum(x.size for x in jax.tree.leaves(nnx.state(shapes, nnx.Param)))
     by_hand = 9 * (64 + 2 * 64 * 64) + 3 * 2 * 64 + (64 * 8 + 1) * 2048 + (2048 + 1) * 2048
     assert count == by_hand == 5_321_664
+
+
+def test_version_2_of_the_paper():
+    """3,072 = 64 * 16 features of the convolutions beside 2,048 of the layers; biases as above."""
+    net = nnx.eval_shape(lambda: AudioNTT2().build(64, rngs=nnx.Rngs(0)))
+    count = sum(x.size for x in jax.tree.leaves(nnx.state(net, nnx.Param)))
+    assert net.width == net.token == 3072 and net.steps(96) == 24
+    assert count == 9 * (64 + 64 * 64) + 2 * 2 * 64 + (1024 + 1) * 2048 + (2048 + 1) * 2048
+
+
+def test_version_2_is_the_authors_stack():
+    """Features of both blocks, bands by channels, then the two layers' output; mean + max over time."""
+    net, x = AudioNTT2(width=6, channels=2, dropout=0.0).build(8, rngs=nnx.Rngs(0)), draw(3, 9, 8)
+    y = x[..., None]
+    for made in net.blocks:
+        y = made(y)
+    y = np.asarray(y).reshape(3, 2, 4)
+    z = np.maximum(y @ np.asarray(net.fc1.kernel[...]) + np.asarray(net.fc1.bias[...]), 0)
+    z = np.maximum(z @ np.asarray(net.fc2.kernel[...]) + np.asarray(net.fc2.bias[...]), 0)
+    tokens = np.concatenate([y, z], 2)
+    np.testing.assert_allclose(net(x), tokens, atol=1e-5)
+    np.testing.assert_allclose(net.embed(x), tokens.mean(1) + tokens.max(1), atol=1e-5)
+
+
+def test_batch_norm_is_pytorchs():
+    torch = pytest.importorskip("torch", reason="the reference is PyTorch's BatchNorm1d")
+    ours, theirs, x = BatchNorm(5), torch.nn.BatchNorm1d(5), 3 + draw(40, 5)
+    expected = theirs(torch.tensor(np.array(x))).detach().numpy()
+    np.testing.assert_allclose(ours(x), expected, atol=1e-5)
+    np.testing.assert_allclose(ours.mean[...], theirs.running_mean.numpy(), atol=1e-6)
+    # PyTorch keeps the unbiased variance
+    np.testing.assert_allclose((ours.var[...] - 0.9) * 40 / 39, theirs.running_var.numpy() - 0.9, atol=1e-6)
+    assert ours(x.astype(jnp.bfloat16)).dtype == jnp.bfloat16

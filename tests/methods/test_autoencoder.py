@@ -50,3 +50,14 @@ def test_code_is_the_bottleneck(parts):
     assert net.code(net.encoder(spec)).shape == (64, 3, made.code)
     guess = net.out(nnx.relu(net.up(net.code(net.encoder(spec)))))
     assert guess.shape == patches(spec, net.encoder.patch).shape
+
+
+def test_plain_autoencoder_is_the_denoising_one_without_noise(parts):
+    """noise = drop = 0: no draw has a part in it, and the loss is that of input and output alone."""
+    made, net, spec = parts
+    plain = dataclasses.replace(made, noise=0.0, drop=0.0)
+    one, two = (plain.loss(net, (spec,), {}, jax.random.key(k))[0] for k in (0, 1))
+    assert one == two != made.loss(net, (spec,), {}, jax.random.key(0))[0]
+    guess = net.out(nnx.relu(net.up(net.code(net.encoder(spec)))))
+    expected = np.mean((np.asarray(guess) - np.asarray(patches(spec, net.encoder.patch))) ** 2)
+    np.testing.assert_allclose(one, expected, rtol=1e-5)

@@ -1,0 +1,137 @@
+"""Every method at a laptop's scale, on spoken digits (FSDD): what `ssl-audio bench` compares.
+
+Each gets the same sound, minutes and batch; what differs is the method, with the encoder and views that its
+family needs. Methods that compare views: the convnet and two views of 0.5 s that change level, noise,
+equalisation and formants. Methods that mask: a transformer of 3 blocks on patches of 40 ms x 8 bands of one
+plain view. Methods on waves: small forms of their convolutions at 8 kHz. Settings follow the papers where
+they don't depend on scale; averages, schedules and codebooks are shortened to some hundred steps.
+`supervised` and `sup_con` see the labels of all speakers, the left-out one's too: ceilings, not competitors.
+
+    ssl-audio bench experiments/methods.py --task fsdd/digit-loso --minutes 3 --seeds 0 1
+"""
+
+import dataclasses
+
+from ssl_audio import methods
+from ssl_audio.config import Data, Experiment, View
+from ssl_audio.encoders import GRU, AudioNTT, Context, CPCConv, ViT, Wav2Vec2
+from ssl_audio.optim import Optim
+from ssl_audio.signal.augment import (
+    Crop,
+    Gain,
+    MixupLogExp,
+    Noise,
+    RandomEqualiser,
+    RandomLinearFader,
+    RandomResizeCrop,
+)
+from ssl_audio.signal.frontend import LogMel
+from ssl_audio.signal.frontends import RawFrames
+
+mel = LogMel(rate=8_000, n_fft=512, win=160, hop=80, mels=40, fmin=60.0, fmax=3_900.0, floor=1e-5)
+raw = RawFrames(rate=8_000, hop=80)
+strong = View(
+    wave=(Crop(4_000), Gain(10.0), Noise((5.0, 40.0))),
+    spec=(
+        MixupLogExp(0.2),
+        RandomResizeCrop(canvas=(1.5, 1.0), scale=(0.6, 1.5)),
+        RandomLinearFader(1.0),
+        RandomEqualiser(1.0),
+    ),
+)
+plain = View(wave=(Crop(3_840), Gain(6.0)))  # 48 frames
+whole = View(wave=(Gain(10.0), Noise((5.0, 40.0))), spec=(MixupLogExp(0.2), RandomEqualiser(1.0)))  # unmoved
+conv = AudioNTT(width=512, channels=32, dropout=0.0)
+vit = ViT(width=128, depth=3, heads=4, patch=(4, 8))
+with_class = dataclasses.replace(vit, cls=True)
+wave = Wav2Vec2(
+    width=128, depth=3, heads=4, channels=128, convs=((10, 5), (8, 4), (4, 2), (4, 2)), dropout=0.0,
+    layerdrop=0.0,
+)  # fmt: skip
+ema = {"decay": (0.99, 0.999), "ramp": 400}
+
+base = Experiment(
+    name="simclr",
+    method=methods.SimCLR(temperature=0.1),
+    encoder=conv,
+    views=(strong, strong),
+    frontend=mel,
+    data=Data(store="stores/fsdd-8000", seconds=0.6, batch=128, short="pad"),
+    optim=Optim(steps=400, rate=1e-3, warmup=40, decay=1e-4, clip=1.0),
+    watch_label="digit",
+    log_every=10,
+)
+labelled = dataclasses.replace(base.data, label="digit")
+
+
+def pair(name, method, **changes):
+    """Two changed views, the convnet."""
+    return dataclasses.replace(base, name=name, method=method, **changes)
+
+
+def single(name, method, encoder=vit, **changes):
+    """One plain view, the transformer."""
+    return dataclasses.replace(
+        base, name=name, method=method, encoder=encoder, **{"views": (plain,)} | changes
+    )
+
+
+def heard(name, method, encoder=wave, **changes):
+    """One plain view of the wave."""
+    return single(name, method, encoder, frontend=raw, **changes)
+
+
+experiments = (
+    base,
+    pair("cola", methods.COLA(width=512)),
+    pair("moco", methods.MoCo(hidden=1024, width=128, queue=2048, temperature=0.1)),
+    pair("byol_a", methods.BYOLA(hidden=1024, width=256, decay=0.99)),
+    pair("simsiam", methods.SimSiam(hidden=1024, width=512, bottleneck=256)),
+    pair("barlow_twins", methods.BarlowTwins(hidden=1024, width=256)),
+    pair("vicreg", methods.VICReg(hidden=1024, width=512)),
+    pair("w_mse", methods.WMSE(hidden=512, width=32, size=128)),
+    pair("swav", methods.SwAV(prototypes=64, freeze=20, hidden=512, width=128)),
+    pair(
+        "deep_cluster",
+        methods.DeepCluster(prototypes=64, every=48, batches=12, hidden=512, width=128),
+    ),
+    pair(
+        "dino",
+        methods.DINO(prototypes=256, hidden=512, width=128, warmup=100, decay=0.99, steps=4000, freeze=20),
+    ),
+    pair("atst_clip", methods.ATSTClip(hidden=1024, decay=0.99, steps=4000), encoder=with_class),
+    pair(
+        "atst_frame",
+        methods.ATSTFrame(hidden=1024, decay=0.99, steps=4000, span=3),
+        encoder=vit,
+        views=(whole, whole),
+    ),
+    single("autoencoder", methods.Autoencoder(), conv),
+    single("vae", methods.VAE(beta=0.1, anneal=200), conv),
+    single("vq_autoencoder", methods.VQAutoencoder(codes=256), conv),
+    single("mae", methods.MAE(hide=0.75)),
+    single(
+        "mw_mae", methods.MAE(hide=0.8, width=96, heads=4, normalise=False, line=True, windows=(5, 10, 30, 0))
+    ),
+    single("m2d", methods.M2D(hide=0.6, width=96, depth=2, heads=3, **ema)),
+    single("beats", methods.BEATs(codes=256, code=64, width=128, depth=2, heads=4, distil=200, again=300)),
+    single("data2vec", methods.Data2Vec(hide=0.65, span=3, top=3, **ema)),
+    single("eat", methods.EAT(side=3, clones=4, width=128, depth=3, top=3, **ema), with_class),
+    single("jepa", methods.JEPA(width=96, depth=2, heads=3, **ema)),
+    single("apc", methods.APC(ahead=5), GRU(width=256, depth=3, dropout=0.0)),
+    heard("cpc", methods.CPC(), Context(CPCConv(width=128, strides=(5, 2, 2, 2, 2)), width=256)),
+    heard("wav2vec2", methods.Wav2Vec2Pretraining(span=5, start=0.1, codes=64, width=128, negatives=50)),
+    heard(
+        "hubert",
+        methods.HuBERT(
+            rate=8_000, span=5, start=0.1, first=50, codes=100, stage=200, depth=2, looks=20, width=128
+        ),
+    ),
+    heard(
+        "wav_jepa",
+        methods.WavJEPA(context_span=5, target_span=5, width=96, depth=2, heads=3, top=3, **ema),
+        dataclasses.replace(wave, positions="sincos"),
+    ),
+    pair("supervised", methods.Supervised(classes=10), data=labelled, views=(strong,)),
+    pair("sup_con", methods.SupCon(hidden=512), data=labelled),
+)

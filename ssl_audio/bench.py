@@ -1,0 +1,203 @@
+"""Which method works on my sound? Many experiments, the same minutes of training, one protocol, one table."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ssl_audio import config, pretrain, provenance, report
+from ssl_audio.audio.batches import Batches
+from ssl_audio.audio.store import Store
+from ssl_audio.config import Experiment
+from ssl_audio.embed import by_state, embed, logmel, restore
+from ssl_audio.evaluate.tasks import Task, columns, judge
+from ssl_audio.explore.plots import comparison
+from ssl_audio.train import build, make_step, split, start
+
+
+def timed(experiment: Experiment, store: Store, minutes: float, measured: int = 8) -> Experiment:
+    """The experiment with as many steps as this machine makes in so many minutes, compilation not counted."""
+    graph, state = start(experiment)
+    step, data = make_step(experiment, graph), experiment.data
+    samples, label = round(data.seconds * store.rate), data.label or None
+    batches = Batches(store, samples=samples, batch=data.batch, seed=0, short=data.short, labels=label)
+    batch = jax.device_put(batches[0])
+
+    def turns(count, state):
+        for _ in range(count):
+            state, logs = step(state, batch)
+        return jax.block_until_ready((state, logs))[0]
+
+    state = turns(3, state)  # the first compiles
+    begun = time.perf_counter()
+    turns(measured, state)
+    steps = max(1, int(minutes * 60 * measured / (time.perf_counter() - begun)))
+    optim = dataclasses.replace(
+        experiment.optim, steps=steps, warmup=min(experiment.optim.warmup, steps // 10)
+    )
+    rare = {"save_every": max(steps // 2, 1), "watch_every": max(steps // 8, 1)}
+    return dataclasses.replace(experiment, optim=optim, **rare)
+
+
+def run(
+    experiments: Sequence[Experiment],
+    store: Store,
+    task: Task,
+    *,
+    minutes: float,
+    seeds: Sequence[int],
+    runs: Path,
+    out: Path,
+) -> None:
+    """Train every experiment from every seed; judge it beside its twin with random weights, itself at step 0.
+
+    Run again, it goes on where it was; what is judged is not judged again. out: the records, <name>.json; the
+    table <name>.md and the curves <name>.png are written beside it.
+    """
+    known = {(r["system"], r["seed"], r["task"]) for r in report.read(out)} if out.exists() else set()
+    todo = [(seed, e) for seed in seeds for e in experiments if (e.name, seed, task.name) not in known]
+    if ("log-mel", 0, task.name) not in known:
+        report.append(out, floor(experiments[0], store, task))
+    for number, (seed, chosen) in enumerate(todo):
+        folder = runs / f"{chosen.name}-{seed}"
+        if (folder / "experiment.json").is_file():
+            chosen = config.load_run(folder)
+        else:
+            data = dataclasses.replace(chosen.data, store=str(store.path))
+            chosen = pretrain.fitted(dataclasses.replace(chosen, seed=seed, data=data), store)
+            chosen = timed(chosen, store, minutes)
+        print(
+            f"[{number + 1}/{len(todo)}] {chosen.name}, seed {seed}: {chosen.optim.steps} steps", flush=True
+        )
+        pretrain.run(chosen, folder)
+        report.append(out, records(folder, store, task))
+        page(out, runs, task)
+    page(out, runs, task)
+
+
+def records(folder: Path, store: Store, task: Task) -> list[dict]:
+    """One run's linear probe, kNN and k-means, its random twin's, and their paired difference."""
+    experiment, graph, _, _ = restore(folder)
+    x, model = embed(folder, store)
+    lines = metrics(folder)
+    net = jax.eval_shape(lambda: split(experiment.method.encoder(build(experiment)))[1:3])
+    extra = {
+        "data": store.hash,
+        "model": model,
+        "code": provenance.code(),
+        "method": type(experiment.method).__name__,
+        "encoder": type(experiment.encoder).__name__,
+        "parameters": sum(a.size for a in jax.tree.leaves(net)),
+        "width": int(x.shape[1]),
+        "steps": experiment.optim.steps,
+        "minutes": round(lines[-1]["seconds"] / 60, 2),
+        "collapse": bool([line["collapse"] for line in lines if "collapse" in line][-1]),
+    }
+    random = by_state(experiment, graph, start(experiment)[1], store, "embedding, random weights")
+    labels, folds, groups, rows = columns(task, store)
+    systems = {experiment.name: x[rows], twin(experiment.name): random[rows]}
+    found, _ = judge(task, labels, folds, groups, systems, experiment.name, experiment.seed, extra)
+    return [r for r in found if "majority" not in r["system"]]
+
+
+def floor(experiment: Experiment, store: Store, task: Task) -> list[dict]:
+    """The records of what no network made: log-mel statistics, the majority class."""
+    labels, folds, groups, rows = columns(task, store)
+    extra = {"data": store.hash, "model": "", "code": provenance.code()}
+    found, _ = judge(
+        task, labels, folds, groups, {"log-mel": logmel(experiment, store)[rows]}, None, 0, extra
+    )
+    return found
+
+
+def twin(name: str) -> str:
+    """What the records call an experiment's network with random weights."""
+    return f"{name}, random"
+
+
+def metrics(folder: Path) -> list[dict]:
+    """The lines of a run's metrics.jsonl."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+# ---- the page
+# ------------------------------------------------------------------------------------------------------------
+
+HEAD = ("experiment", "encoder", "parameters", "steps", "minutes", "linear (each seed)", "kNN", "k-means NMI",
+        "random weights", "difference", "collapse alarm")  # fmt: skip
+
+
+def page(out: Path, runs: Path, task: Task) -> None:
+    """The table of all that is in the records, best first, and the curves of the first seed's runs."""
+    chosen = report.seeds([r for r in report.read(out) if r["task"] == task.name])
+    by = {(key[1], key[2]): group for key, group in chosen.items()}
+    judged = {name for name, metric in by if metric == "accuracy" and "method" in by[name, metric][0]}
+    names = sorted((n for n in judged if twin(n) in judged), key=lambda n: -mean(by[n, "accuracy"]))
+    rows = [HEAD, ["---"] * len(HEAD), *(row(name, by) for name in names)]
+    for name in ("log-mel", "majority"):
+        each = [f"{mean(by[name, m]):.3f}" if (name, m) in by else "" for m in ("accuracy", "knn accuracy")]
+        rows.append([name, "", "", "", "", *each, "", "", "", ""])
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+    protocol = by["log-mel", "accuracy"][0]["protocol"]
+    report.write(
+        out.with_suffix(".md"), PAGE.format(task=task.name, table=table, stem=out.stem, protocol=protocol)
+    )
+    first = {name: sorted(runs.glob(f"{name}-*")) for name in names}
+    if logs := {name: metrics(folders[0]) for name, folders in first.items() if folders}:
+        comparison(logs).savefig(out.with_suffix(".png"), dpi=80)
+
+
+def row(name: str, by: dict) -> list[str]:
+    """A line of the table."""
+    own, gain = by[name, "accuracy"], by[f"{name} - {twin(name)}", report.DIFFERENCE]
+    pooled = report.pooled(gain)
+    low, high = pooled[1:] if pooled else gain[0]["ci95"]
+    first = own[0]
+    return [
+        name,
+        first["encoder"],
+        f"{first['parameters'] / 1e6:.2f} M",
+        both(r["steps"] for r in own),
+        both(r["minutes"] for r in own),
+        f"**{mean(own):.3f}** (" + ", ".join("{:.3f}".format(r["value"]) for r in own) + ")",
+        f"{mean(by[name, 'knn accuracy']):.3f}",
+        f"{mean(by[name, 'kmeans nmi']):.3f}",
+        f"{mean(by[twin(name), 'accuracy']):.3f}",
+        f"{mean(gain):+.3f} [{low:+.3f}, {high:+.3f}]" + ("" if low > 0 else ", not shown"),
+        "RAISED" if any(r["collapse"] for r in own) else "no",
+    ]
+
+
+def mean(group: Sequence[dict]) -> float:
+    """Over seeds."""
+    return float(np.mean([r["value"] for r in group]))
+
+
+def both(values) -> str:
+    """'400' of equal ones, '400-420' of others."""
+    values = sorted(values)
+    return "-".join(dict.fromkeys(f"{v:g}" for v in (values[0], values[-1])))
+
+
+PAGE = """<!-- made by `ssl-audio bench`; don't edit -->
+
+# Every method on {task}
+
+The same minutes of training for each, then frozen embeddings of all clips under one protocol, beside the same
+network with random weights. The interval of the difference is over recordings, the seeds pooled where there
+are several; where it holds zero, the method is not shown to beat random weights. Minutes are by the run's
+clock, compilation and looks at the embeddings among them.
+
+{protocol}.
+
+{table}
+
+Learning curves and collapse monitors of the first seed: the loss; the spread of the embeddings and of what is
+predicted (1 is isotropic); the effective rank; leave-one-out kNN within the watched clips.
+
+![curves]({stem}.png)
+"""

@@ -1,0 +1,184 @@
+"""data2vec: the student sees mask tokens in spans, the teacher sees all."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from toys import METHODS, TALL, WAVE, experiment, first_step, started
+
+from ssl_audio.audio.batches import Batches
+from ssl_audio.encoders.vit import ViTNet
+from ssl_audio.methods import Data2Vec
+from ssl_audio.train import make_step, split
+
+KEY = jax.random.key(3)
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """The toy method and network, a spectrogram, and one look at its loss: gradients and what passes by."""
+    made = METHODS["Data2Vec"]["method"]
+    net = made.build(METHODS["Data2Vec"]["encoder"].build(16, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(1))
+    graph, params, frozen, rest = split(net)
+    frozen = jax.tree.map(
+        lambda x: x + 0.01 * jnp.arange(x.size, dtype=x.dtype).reshape(x.shape) / x.size, frozen
+    )
+    spec = jnp.asarray(np.random.default_rng(0).standard_normal((4, 24, 16)), jnp.float32)
+    inner, target = ViTNet.layers, Data2Vec.target
+
+    def loss(params, frozen, spec):
+        calls = []
+
+        def layers(self, x, mask=None, keep=None):
+            out = inner(self, x, mask, keep)
+            calls.append({"x": x, "mask": mask, "keep": keep, "out": out})
+            return out
+
+        def record(*args):
+            calls.append({"guess": target(*args), "args": args[2:]})
+            return calls[-1]["guess"]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ViTNet, "layers", layers)
+            patch.setattr(Data2Vec, "target", record)
+            value, logs = made.loss(nnx.merge(graph, params, frozen, rest), (spec,), {}, KEY)
+        calls = [{k: v for k, v in c.items() if v is not None} for c in calls]
+        return value, (logs, jax.tree.map(lambda x: x, calls))
+
+    look = jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))
+    net = nnx.merge(graph, params, frozen, rest)
+    return made, net, spec, lambda spec: look(params, frozen, spec)
+
+
+def std(x, axis, eps):
+    """Zero mean and unit variance along an axis."""
+    x = np.asarray(x, np.float64)
+    return (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + eps)
+
+
+def patch_sums(grad, patch):
+    """Largest absolute value of each patch [b n], time-major."""
+    b, f, m = grad.shape
+    cells = np.abs(np.asarray(grad)).reshape(b, f // patch[0], patch[0], m // patch[1], patch[1])
+    return cells.max((2, 4)).reshape(b, -1)
+
+
+def test_no_gradient_reaches_the_teacher(parts):
+    _, _, spec, look = parts
+    _, (online, teacher, _) = look(spec)
+    assert all(np.any(g) for g in jax.tree.leaves(online))
+    assert jax.tree.leaves(teacher) and not any(np.any(g) for g in jax.tree.leaves(teacher))
+
+
+def test_teacher_is_the_average_in_closed_form(parts):
+    """With online weights fixed at w: w + (product of the decays) (teacher_0 - w)."""
+    made, net, _, _ = parts
+    made, net = dataclasses.replace(made, ramp=4), nnx.clone(net)
+    before = nnx.as_pure(nnx.state(net.teacher, nnx.Param))
+    online = nnx.as_pure(nnx.state(net.encoder, nnx.Param))
+    before = jax.tree.map(jnp.array, before)
+    for n in range(6):
+        made.after(net, jnp.int32(n))
+    first, last = made.decay
+    product = np.prod([first + (last - first) * min(n / 4, 1) for n in range(6)])
+    jax.tree.map(
+        lambda w, old, new: np.testing.assert_allclose(new, w + product * (old - w), rtol=1e-4, atol=1e-6),
+        online, before, nnx.as_pure(nnx.state(net.teacher, nnx.Param)),
+    )  # fmt: skip
+
+
+def spread_at_the_end(store, steps=100, **changes):
+    """`target_std` after so many real steps on the toy."""
+    chosen = experiment("Data2Vec")
+    chosen = dataclasses.replace(chosen, method=dataclasses.replace(chosen.method, **changes))
+    graph, state = started(chosen)
+    state, step = jax.device_put(state), make_step(chosen, graph)
+    batches = Batches(store, samples=2400, batch=16, seed=0)
+    for i in range(steps):
+        state, logs = step(state, batches[i])
+    return float(logs["target_std"])
+
+
+def test_without_a_teacher_the_targets_collapse_and_target_std_tells(store):
+    assert spread_at_the_end(store) > 0.2
+    assert spread_at_the_end(store, teacher=False) < 0.05
+
+
+def test_bfloat16_takes_the_same_path(monkeypatch):
+    monkeypatch.setitem(METHODS, "Data2Vec", METHODS["Data2Vec"] | {"precision": "bfloat16"})
+    with jax.numpy_dtype_promotion("standard"):  # as in training: flax itself mixes the two
+        logs = jax.eval_shape(lambda: first_step("Data2Vec"))
+    assert {str(v.dtype) for v in logs.values()} == {"float32"}
+
+
+def test_masked_steps_are_mask_tokens_and_the_teacher_sees_all(parts):
+    _, net, spec, look = parts
+    (_, (logs, calls)), (_, _, grad) = look(spec)
+    student, teacher = calls[0]["x"], calls[1]["x"]
+    whole = net.encoder.cut(spec)
+    np.testing.assert_allclose(teacher, whole, rtol=1e-4, atol=1e-5)
+    masked = np.asarray((student == net.token[...][None, None]).all(-1))
+    np.testing.assert_allclose(np.asarray(student)[~masked], np.asarray(whole)[~masked], rtol=1e-4, atol=1e-5)
+    steps = masked.reshape(4, 12, 2)
+    assert (steps[..., 0] == steps[..., 1]).all()  # all columns of a step
+    assert len(set(masked.sum(1))) == 1
+    np.testing.assert_allclose(logs["hidden"], masked.mean(), rtol=1e-6)
+    # what is masked reaches the loss through the teacher alone, which has no gradient
+    np.testing.assert_array_equal(patch_sums(grad, TALL.patch) > 0, ~masked)
+    poked = jnp.where(jnp.asarray(np.repeat(masked.reshape(4, 12, 2)[..., 0], 2, 1))[..., None], 9.0, spec)
+    again = look(poked)[0][1][1]
+    np.testing.assert_array_equal(again[0]["x"], student)
+    assert np.abs(again[1]["x"] - teacher).max() > 1
+
+
+def formula(net, calls, masked, top):
+    """Guesses and targets at the masked tokens, by numpy."""
+    layers = [std(y, 1, 1e-5) for y in calls[1]["out"][-top:]]
+    x = np.asarray(calls[0]["out"][-1], np.float64)
+    x = std(x, -1, 1e-6) * np.asarray(net.encoder.norm.scale[...]) + np.asarray(net.encoder.norm.bias[...])
+    guess = x @ np.asarray(net.predict.kernel[...]) + np.asarray(net.predict.bias[...])
+    return guess[masked], np.mean(layers, 0)[masked]
+
+
+def test_loss_is_the_authors(parts):
+    """Squared error, added up over channels, times 1 / sqrt(d), mean over masked tokens; or smooth L1."""
+    torch = pytest.importorskip("torch")
+    made, net, spec, look = parts
+    (loss, (_logs, calls)), _ = look(spec)
+    masked = np.asarray((calls[0]["x"] == net.token[...][None, None]).all(-1))
+    guess, target = formula(net, calls, masked, made.top)
+    np.testing.assert_allclose(loss, ((guess - target) ** 2).sum(-1).mean() / 4, rtol=1e-4)
+    graph, *arrays = split(net)
+    smooth = dataclasses.replace(made, beta=0.5)
+    smooth = jax.jit(lambda x, m=smooth: m.loss(nnx.merge(graph, *arrays), (x,), {}, KEY)[0])(spec)
+    guess, target = torch.tensor(guess), torch.tensor(target)
+    expected = (
+        torch.nn.functional.smooth_l1_loss(guess, target, beta=0.5, reduction="none").sum(-1).mean() / 4
+    )
+    np.testing.assert_allclose(smooth, float(expected), rtol=1e-4)
+
+
+def test_target_is_the_mean_of_the_top_layers(parts):
+    made, _net, spec, _ = parts
+    deep = dataclasses.replace(TALL, depth=3).build(16, rngs=nnx.Rngs(5))
+    x = deep.cut(spec)
+    layers = [std(y, 1, 1e-5) for y in deep.layers(x)]
+    for top in (1, 2, 8):
+        found = dataclasses.replace(made, top=top).target(deep, x)
+        np.testing.assert_allclose(found, np.mean(layers[-top:], 0), rtol=1e-3, atol=1e-4)
+
+
+def test_works_with_a_wave_encoder():
+    net = Data2Vec(span=3).build(WAVE.build(80, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(1))
+    graph, params, frozen, rest = split(net)
+    spec = jax.ShapeDtypeStruct((2, 30, 80), jnp.float32)
+    run = lambda spec: Data2Vec(span=3).loss(nnx.merge(graph, params, frozen, rest), (spec,), {}, KEY)
+    assert jax.eval_shape(run, spec)[0].shape == ()
+
+
+def test_refuses_settings_that_make_no_sense():
+    with pytest.raises(ValueError, match="must lie between"):
+        Data2Vec(hide=1.0).build(TALL.build(16, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(0))

@@ -1,0 +1,77 @@
+"""The comparison of many experiments: trains, judges, goes on where it was; tabulates its records."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from toys import experiment, make_store, wavs
+
+from ssl_audio import bench, report
+from ssl_audio.config import load_many
+from ssl_audio.evaluate.tasks import Task
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    store = make_store(wavs(folder / "wavs", takes=8), folder / "store")
+    folds = np.array([f"{i % 4}" for i in range(len(store))])
+    values = store.values
+    store.values = lambda column: folds if column == "fold" else values(column)  # tones have no folds
+    task = Task("toy/tone", "toy", "label", "fold", None)
+    made = [
+        dataclasses.replace(experiment(m), name=m.lower(), watch_label="label") for m in ("SimCLR", "MAE")
+    ]
+    out, runs = folder / "methods.json", folder / "runs"
+    go = lambda seeds: bench.run(made, store, task, minutes=0.02, seeds=seeds, runs=runs, out=out)
+    go((0,))
+    return folder, go, out
+
+
+def test_everything_is_judged_beside_its_twin(judged):
+    _, _, out = judged
+    systems = {r["system"] for r in report.read(out) if r["metric"] == "accuracy"}
+    assert systems == {"simclr", "simclr, random", "mae", "mae, random", "log-mel", "majority"}
+    (own,) = [r for r in report.read(out) if r["system"] == "mae" and r["metric"] == "accuracy"]
+    assert own["encoder"] == "ViT" and own["steps"] > 1 and own["parameters"] > 100 and own["minutes"] > 0
+
+
+def test_the_table_says_what_the_records_say(judged):
+    folder, _, out = judged
+    text = (folder / "methods.md").read_text()
+    for r in report.read(out):
+        if r["metric"] == "accuracy":
+            assert f"{r['value']:.3f}" in text
+    lines = [line for line in text.splitlines() if line.startswith(("| simclr", "| mae"))]
+    values = [float(line.split("**")[1]) for line in lines]
+    assert len(values) == 2 and values == sorted(values, reverse=True)
+    assert (folder / "methods.png").stat().st_size > 10_000
+
+
+def test_what_is_judged_is_left_alone_and_a_new_seed_is_added(judged):
+    folder, go, out = judged
+    before = out.read_text()
+    files = {f: f.stat().st_mtime_ns for f in (folder / "runs").rglob("metrics.jsonl")}
+    go((0,))
+    assert out.read_text() == before
+    go((0, 1))
+    assert {f: f.stat().st_mtime_ns for f in files} == files
+    assert {r["seed"] for r in report.read(out) if r["system"] == "mae"} == {0, 1}
+    gain = [r for r in report.read(out) if r["system"] == "mae - mae, random"]
+    value, low, high = report.pooled(gain)
+    assert f"{value:+.3f} [{low:+.3f}, {high:+.3f}]" in (folder / "methods.md").read_text()
+
+
+def test_experiments_of_a_file_need_names_of_their_own(tmp_path):
+    file = tmp_path / "two.py"
+    file.write_text(
+        "from toys import experiment\nexperiments = (experiment('SimCLR'), experiment('SimCLR'))\n"
+    )
+    with pytest.raises(ValueError, match="name of its own"):
+        load_many(file)
+    file.write_text("experiments = ()\n")
+    with pytest.raises(ValueError, match="needs `experiments"):
+        load_many(file)
+    file.write_text("from toys import experiment\nexperiment = experiment('SimCLR')\n")
+    (one,) = load_many(file)
+    assert one.name == "toy-simclr"
