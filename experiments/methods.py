@@ -45,7 +45,7 @@ conv = AudioNTT(width=512, channels=32, dropout=0.0)
 vit = ViT(width=128, depth=3, heads=4, patch=(4, 8))
 with_class = dataclasses.replace(vit, cls=True)
 wave = Wav2Vec2(
-    width=128, depth=3, heads=4, channels=128, convs=((10, 5), (8, 4), (4, 2), (4, 2)), dropout=0.0,
+    width=128, depth=3, heads=4, channels=128, convs=((10, 5), (4, 4), (4, 2), (4, 2)), dropout=0.0,
     layerdrop=0.0,
 )  # fmt: skip
 ema = {"decay": (0.99, 0.999), "ramp": 400}
@@ -97,7 +97,16 @@ experiments = (
     ),
     pair(
         "dino",
-        methods.DINO(prototypes=256, hidden=512, width=128, warmup=100, decay=0.99, steps=4000, freeze=20),
+        methods.DINO(
+            prototypes=256,
+            hidden=512,
+            width=128,
+            sharp=(0.04, 0.04),
+            warmup=0,
+            decay=0.99,
+            steps=4000,
+            freeze=20,
+        ),
     ),
     pair("atst_clip", methods.ATSTClip(hidden=1024, decay=0.99, steps=4000), encoder=with_class),
     pair(
@@ -108,19 +117,29 @@ experiments = (
     ),
     single("autoencoder", methods.Autoencoder(), conv),
     single("vae", methods.VAE(beta=0.1, anneal=200), conv),
-    single("vq_autoencoder", methods.VQAutoencoder(codes=256), conv),
+    single("vq_autoencoder", methods.VQAutoencoder(codes=128, decay=0.95), conv),
     single("mae", methods.MAE(hide=0.75)),
     single(
         "mw_mae", methods.MAE(hide=0.8, width=96, heads=4, normalise=False, line=True, windows=(5, 10, 30, 0))
     ),
     single("m2d", methods.M2D(hide=0.6, width=96, depth=2, heads=3, **ema)),
-    single("beats", methods.BEATs(codes=256, code=64, width=128, depth=2, heads=4, distil=200, again=300)),
+    single(
+        "beats",
+        methods.BEATs(
+            codes=64, code=32, width=128, depth=2, heads=4, distil=130, again=230, commit=10.0, decay=0.9
+        ),
+    ),
     single("data2vec", methods.Data2Vec(hide=0.65, span=3, top=3, **ema)),
     single("eat", methods.EAT(side=3, clones=4, width=128, depth=3, top=3, **ema), with_class),
     single("jepa", methods.JEPA(width=96, depth=2, heads=3, **ema)),
     single("apc", methods.APC(ahead=5), GRU(width=256, depth=3, dropout=0.0)),
     heard("cpc", methods.CPC(), Context(CPCConv(width=128, strides=(5, 2, 2, 2, 2)), width=256)),
-    heard("wav2vec2", methods.Wav2Vec2Pretraining(span=5, start=0.1, codes=64, width=128, negatives=50)),
+    heard(
+        "wav2vec2",
+        methods.Wav2Vec2Pretraining(
+            span=5, start=0.1, codes=64, width=128, negatives=20, gumbel=(2.0, 0.5, 0.995)
+        ),
+    ),
     heard(
         "hubert",
         methods.HuBERT(

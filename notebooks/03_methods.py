@@ -96,13 +96,15 @@ def draw(panels, width=7.0, height=1.5, columns=1, low=None, high=None):
     whole numbers [frames] or colours [time, columns, 3] is drawn as it is."""
     low, high = specs.min() if low is None else low, specs.max() if high is None else high
     lines = -(-len(panels) // columns)
-    heights = [0.35 if columns == 1 and np.ndim(p) == 1 else 1.0 for p in panels.values()][:lines]
+    strips = [not isinstance(p, tuple) and np.ndim(p) == 1 for p in panels.values()]
+    heights = [0.35 if columns == 1 and strips[i] else 1.0 for i in range(lines)]
     figure = plots.figure(width, height * sum(heights) + 0.3)
     axes = figure.subplots(lines, columns, squeeze=False, height_ratios=heights).ravel()
-    look = {"origin": "lower", "aspect": "auto", "extent": (0, GRID[0] * PATCH[0] * FRAME, 0, BANDS)}
     for ax, (title, panel) in zip(axes, panels.items(), strict=False):
         panel, hidden = panel if isinstance(panel, tuple) else (panel, None)
         panel = np.asarray(panel)
+        seconds = len(panel) * FRAME * (PATCH[0] if panel.ndim == 3 else 1)
+        look = {"origin": "lower", "aspect": "auto", "extent": (0, seconds, 0, BANDS)}
         if panel.ndim == 1:
             ax.imshow(panel[None], cmap="tab20", interpolation="nearest", **look)
         elif panel.ndim == 3:
@@ -111,8 +113,10 @@ def draw(panels, width=7.0, height=1.5, columns=1, low=None, high=None):
             ax.imshow(panel.T, cmap="magma", vmin=low, vmax=high, **look)
         if hidden is not None:
             grey = np.kron(np.reshape(hidden, GRID), np.ones(PATCH)).T
+            look["extent"] = (0, grey.shape[1] * FRAME, 0, BANDS)
             ax.imshow(np.where(grey, 0.75, np.nan), cmap="gray", vmin=0, vmax=1, interpolation="nearest", **look)
         ax.set_title(title, loc="left", fontsize=9)
+        ax.set_xlim(0, seconds)
         ax.set_yticks([])
         ax.grid(False)
     for ax in axes[len(panels) :]:
@@ -142,14 +146,23 @@ view = View(
     wave=(Crop(20_480), Gain(6.0), Noise((10.0, 40.0)), Reverb((0.1, 0.5), (3.0, 15.0))),
     spec=(MixupLogExp(0.2), RandomResizeCrop(canvas=(1.5, 1.5))),
 )
+
+
+@jax.jit
+def change(key, waves):
+    """A view of each wave, and on the way there the wave that the frontend gets."""
+    heard = []
+    seen = view(key, waves, frontend=lambda x: heard.append(x) or frontend(x))
+    return heard[0], frontend(heard[0]), seen
+
+
 few = np.concatenate([[here], np.linspace(0, len(store) - 1, 11).astype(int)])  # our clip and eleven others
 pair = []
 for i in range(2):
-    heard = []  # the wave, on its way into the frontend
-    seen = view(jax.random.key(i + 1), waves[few], frontend=lambda x: heard.append(x) or frontend(x))
+    heard, plain, seen = (np.asarray(x) for x in change(jax.random.key(i + 1), waves[few]))
     pair.append(seen)
-    hear(heard[0][0], f"view {i + 1}: its wave, and below what the encoder sees")
-    display(draw({"its log-mel": frontend(heard[0])[0], "mixed, moved and stretched": seen[0]}, columns=2))
+    hear(heard[0], f"view {i + 1}: its wave, and below what the encoder sees")
+    display(draw({"its log-mel": plain[0], "mixed, moved and stretched": seen[0]}, columns=2))
 
 # %% [markdown]
 # What a contrastive method is asked, for twelve clips: each row is the first view of a clip, each column the second
@@ -157,8 +170,8 @@ for i in range(2):
 # encoder has to do better.
 
 # %%
-a, b = (unit(x.mean(1) - x.mean((0, 1), keepdims=True)[0]) for x in pair)
-alike = np.asarray(a @ b.T)
+a, b = (x.mean(1) - x.mean((0, 1)) for x in pair)
+alike = a @ b.T / np.linalg.norm(a, axis=1)[:, None] / np.linalg.norm(b, axis=1)
 figure = plots.figure(4.2, 3.4)
 ax = figure.add_subplot()
 figure.colorbar(ax.imshow(alike, cmap="RdBu_r", vmin=-1, vmax=1), label="cosine")
@@ -178,20 +191,25 @@ figure
 key, n = jax.random.key(3), GRID[0] * GRID[1]
 
 
-def hides(parts):
-    """Truth values of the tokens that a mask hides."""
-    return np.isin(np.arange(parts[0].shape[1] + parts[1].shape[1]), np.asarray(parts[1][0]))
+@jax.jit
+def draws(key):
+    """For one clip: places of the hidden tokens, or of hidden time steps; or rectangles as truth values."""
+    return {
+        "random, 75 % (MAE)": masking.random_mask(key, 1, n, n // 4)[1],
+        "blocks, 60 % (data2vec 2.0)": masking.block_mask(key, 1, GRID, round(0.4 * n), 3)[1],
+        "all but blocks, 80 % (EAT)": masking.inverse_block_mask(key, 1, GRID, n // 5, 5)[1],
+        "spans in time (wav2vec 2.0, HuBERT, data2vec)": masking.span_mask(key, 1, GRID[0], 0.65, 5)[1],
+        "four rectangles to predict (I-JEPA)": masking.rectangles(key, 1, GRID, 4).any(1),
+    }
 
 
-steps = hides(masking.span_mask(key, 1, GRID[0], 0.65, 5))
-masks = {
-    "random, 75 % (MAE)": hides(masking.random_mask(key, 1, n, n // 4)),
-    "blocks, 60 % (data2vec 2.0)": hides(masking.block_mask(key, 1, GRID, round(0.4 * n), 3)),
-    "all but blocks, 80 % (EAT)": hides(masking.inverse_block_mask(key, 1, GRID, n // 5, 5)),
-    "spans in time (wav2vec 2.0, HuBERT, data2vec)": np.repeat(steps, GRID[1]),
-    "four rectangles to predict (I-JEPA)": np.asarray(masking.rectangles(key, 1, GRID, 4))[0].any(0),
-}
-draw({"nothing": spec} | {title: (spec, hidden) for title, hidden in masks.items()}, 8.0, 1.5, columns=2)
+masks = {}
+for title, drawn in draws(key).items():
+    drawn = np.asarray(drawn)[0]
+    if drawn.dtype != bool:
+        drawn = np.isin(np.arange(GRID[0] if "time" in title else n), drawn)
+    masks[title] = np.repeat(drawn, n // len(drawn))
+draw({"nothing": spec} | {title: (spec, hidden) for title, hidden in masks.items()}, 8.0, columns=2)
 
 # %% [markdown]
 # ## A masked autoencoder: paint what is hidden
@@ -224,7 +242,8 @@ def unpatch(x):
     return np.asarray(x).reshape(*GRID, *PATCH).transpose(0, 2, 1, 3).reshape(-1, BANDS)
 
 
-def paint(net, spec, key):
+@jax.jit
+def paint(spec, key):
     """What the decoder makes of every patch, and which patches were hidden; as in methods/mae.py."""
     keep, hidden, restore = masking.random_mask(key, 1, n, n - round(mae.hide * n))
     x = net.enter(net.encoder(spec[None], keep=keep))
@@ -233,12 +252,14 @@ def paint(net, spec, key):
     x = x + sincos(positions(*spec.shape, PATCH), mae.width)
     for block in net.blocks:
         x = block(x)
-    return net.out(net.norm(x))[0], np.isin(np.arange(n), np.asarray(hidden[0]))
+    return net.out(net.norm(x))[0], hidden[0]
 
 
-painted, hidden = paint(net, spec, key)
-whole = unpatch(patches(spec[None], PATCH)[0])
-both = np.where(np.kron(hidden.reshape(GRID), np.ones(PATCH)) > 0, unpatch(painted), whole)
+painted, places = paint(spec, key)
+hidden = np.isin(np.arange(n), np.asarray(places))
+cells = np.kron(hidden.reshape(GRID), np.ones(PATCH)) > 0
+whole = spec[: GRID[0] * PATCH[0]]
+both = np.where(cells, unpatch(painted), whole)
 draw({"the clip": whole, "what the encoder sees": (whole, hidden), "with the hidden patches painted": both})
 
 # %% [markdown]
@@ -248,26 +269,29 @@ draw({"the clip": whole, "what the encoder sees": (whole, hidden), "with the hid
 
 
 # %%
-def sound(spec, rounds=50):
-    """A wave whose log-mel is close to the normalised one [frames, bands]."""
-    energy = np.maximum(np.exp(np.asarray(spec) * frontend.std + frontend.mean) - frontend.floor, 0)
-    size = np.sqrt(np.maximum(energy @ np.linalg.pinv(frontend.filters()), 0)).astype(np.float32)
+@jax.jit
+def griffin_lim(size, x, rounds=50):
+    """From a wave x to one whose spectrum has the magnitudes `size`, as nearly as there is one."""
     sizes = {"n_fft": frontend.n_fft, "hop": frontend.hop}
 
-    @jax.jit
-    def better(x):
+    def better(_, x):
         s = spectrum.stft(x, **sizes)
         return spectrum.istft(size * s / jnp.maximum(jnp.abs(s), 1e-9), **sizes)
 
-    x = np.random.default_rng(0).standard_normal((len(spec) - 1) * frontend.hop).astype(np.float32)
-    for _ in range(rounds):
-        x = better(x)
-    return x
+    return jax.lax.fori_loop(0, rounds, better, x)
+
+
+def sound(spec):
+    """A wave whose log-mel is close to the normalised one [frames, bands]."""
+    energy = np.maximum(np.exp(np.asarray(spec) * frontend.std + frontend.mean) - frontend.floor, 0)
+    size = np.sqrt(np.maximum(energy @ np.linalg.pinv(frontend.filters()), 0)).astype(np.float32)
+    noise = np.random.default_rng(0).standard_normal((len(spec) - 1) * frontend.hop)
+    return griffin_lim(size, noise.astype(np.float32))
 
 
 hear(wave, "the recording")
 hear(sound(whole), "out of its spectrogram")
-hear(sound(np.where(np.kron(hidden.reshape(GRID), np.ones(PATCH)) > 0, whole.min(), whole)), "what the encoder sees")
+hear(sound(np.where(cells, specs.min(), whole)), "what the encoder sees")
 hear(sound(both), "with the hidden patches painted")
 
 # %% [markdown]
@@ -282,14 +306,14 @@ vq, net = train("vq", VQAutoencoder(codes=64, code=16, hidden=256), steps=60)
 some = specs[:: 3 if TINY else 8]
 
 
-def code(x):
-    """Number of the code that each token takes."""
-    flat = net.enter(net.encoder(x)).reshape(-1, vq.code)
-    return nearest(flat, net.codes[...]).reshape(len(x), -1)
+def look_up(x):
+    """Number of the code that each token takes, and what the decoder makes of it."""
+    chosen = nearest(net.enter(net.encoder(x)).reshape(-1, vq.code), net.codes[...])
+    return chosen.reshape(len(x), -1), net.out(nnx.relu(net.up(net.codes[...][chosen])))
 
 
-chosen = np.asarray(code(spec[None]))[0]
-decoded = unpatch(net.out(nnx.relu(net.up(net.codes[...][chosen]))))
+chosen, decoded = jax.jit(look_up)(spec[None])
+chosen, decoded = np.asarray(chosen)[0], unpatch(decoded)
 palette = plots.matplotlib.colormaps["tab20"](np.arange(vq.codes) % 20)[:, :3]
 display(draw({
     "the clip": whole,
@@ -298,7 +322,7 @@ display(draw({
 }))  # fmt: skip
 hear(sound(decoded), "what the decoder makes of the codes")
 
-shares = np.sort(np.bincount(each(code, some).ravel(), minlength=vq.codes))[::-1] / (len(some) * n)
+shares = np.sort(np.bincount(each(lambda x: look_up(x)[0], some).ravel(), minlength=vq.codes))[::-1] / (len(some) * n)
 figure = plots.figure(7.0, 1.8)
 ax = figure.add_subplot()
 ax.bar(range(vq.codes), 100 * shares)
@@ -316,7 +340,7 @@ figure
 
 # %%
 apc, net = train("apc", APC(ahead=5), GRU(width=192, depth=2, dropout=0.0), steps=120)
-told = np.asarray(net.out(net.encoder(spec[None])))[0, : -apc.ahead]
+told = np.asarray(jax.jit(lambda x: net.out(net.encoder(x)))(spec[None]))[0, : -apc.ahead]
 then, now = spec[apc.ahead :], spec[: -apc.ahead]
 quiet = np.full((apc.ahead, BANDS), specs.min())
 display(draw({"what came": np.concatenate([quiet, then]), "what was foretold": np.concatenate([quiet, told])}))
@@ -353,8 +377,17 @@ centres = kmeans(jax.random.key(0), rows, 20)
 label = np.asarray(nearest(moments[here], centres))
 
 beats = BEATs(codes=64, code=16, width=16, depth=1, heads=2)
-tokenizer = beats.build(ViT(width=16, depth=1, heads=2, patch=PATCH).build(BANDS, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(0))
-names = nearest(unit(patches(spec[None], PATCH)[0] @ tokenizer.project[...]), tokenizer.random[...])
+
+
+@jax.jit
+def tokenize(x):
+    """BEATs' first label of each patch."""
+    encoder = ViT(width=16, depth=1, heads=2, patch=PATCH).build(BANDS, rngs=nnx.Rngs(0))
+    net = beats.build(encoder, rngs=nnx.Rngs(1))
+    return nearest(unit(patches(x, PATCH)[0] @ net.project[...]), net.random[...])
+
+
+names = tokenize(spec[None])
 display(draw({
     "the clip": spec,
     "cluster of the MFCCs (HuBERT)": label,
@@ -397,15 +430,15 @@ draw(panels, 8.0, 1.3, columns=2)
 #
 # | family | methods | views | encoder | batch |
 # |---|---|---|---|---|
-# | contrastive | SimCLR, COLA, MoCo, SupCon (labels) | two, strongly changed | any | large: the others are the wrong answers; MoCo: any |
-# | predict a view's embedding | BYOL-A, SimSiam, DINO, ATST-Clip | two (DINO: or more) | any; ATST-Clip: ViT, `cls=True` | medium |
-# | alike but not redundant | Barlow Twins, VICReg, W-MSE | two | any | medium; W-MSE: more clips than dimensions |
-# | clusters of clips | SwAV, DeepCluster | two or more | any | medium; SwAV has a queue, DeepCluster looks at many |
-# | autoencoders | Autoencoder, VAE, VQAutoencoder | one, hardly changed | any | any |
-# | masked, paint or name it | MAE, BEATs | one | ViT | any |
-# | masked, a teacher's tokens | data2vec, M2D, EAT, JEPA; ATST-Frame (two views) | one | ViT | any |
-# | what comes next | APC, CPC | one | GRU; Context over a convnet | CPC: others are wrong answers |
-# | masked waves | Wav2Vec2Pretraining, HuBERT, WavJEPA | one, of waves | Wav2Vec2 on RawFrames | any |
+# | contrastive | SimCLR, COLA, MoCo, SupCon (labels) | 2, strongly changed | any | large; MoCo: any, it has a queue |
+# | predict a view's embedding | BYOL-A, SimSiam, DINO, ATST-Clip | 2; DINO also more | any; ATST-Clip: ViT | medium |
+# | alike but not redundant | Barlow Twins, VICReg, W-MSE | 2 | any | medium; W-MSE: more clips than dimensions |
+# | clusters of clips | SwAV, DeepCluster | 2; SwAV also more | any | medium |
+# | autoencoders | Autoencoder, VAE, VQAutoencoder | 1, hardly changed | any | any |
+# | masked: paint it, name it | MAE, BEATs | 1 | ViT | any |
+# | masked: a teacher's tokens | data2vec, M2D, EAT, JEPA, ATST-Frame | 1; ATST-Frame 2 | ViT | any |
+# | what comes next | APC, CPC | 1 | GRU; CPC: Context | CPC: other clips are wrong answers |
+# | masked waves | Wav2Vec2Pretraining, HuBERT, WavJEPA | 1, RawFrames | Wav2Vec2 | any |
 #
 # ## Where to go next
 #

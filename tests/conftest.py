@@ -1,16 +1,11 @@
 """Shared settings: strict arrays, eight simulated devices, jax's compilation cache, real recordings."""
 
-import atexit
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    # one for this session: what two tests compile is compiled once
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jax-tests-")
-    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssl_audio" / "jax-tests"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 # tests compile much and compute little: without XLA's last optimisations they take half the time
 os.environ["XLA_FLAGS"] = (
@@ -23,6 +18,16 @@ import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_collection_modifyitems(items):
+    """What shares costly fixtures goes to one process: a file; of the contracts, a method or an encoder."""
+    for item in items:
+        name = item.path.stem
+        call = getattr(item, "callspec", None)
+        if name.startswith("test_contracts") and call is not None:
+            name += f"-{next(iter(call.params.values()))}"
+        item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

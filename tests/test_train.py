@@ -220,6 +220,23 @@ def test_a_run_with_a_background_resumes_bit_for_bit(store, tmp_path):
     assert same_bits(state, whole)
 
 
+def test_a_run_that_refits_resumes_bit_for_bit(store, tmp_path):
+    """Saved at the very step at which it clusters, the resumed run clusters again and alike."""
+    method = dataclasses.replace(METHODS["DeepCluster"]["method"], every=2, batches=2)
+    chosen = brief("DeepCluster", method=method, optim=Optim(steps=5, warmup=2), save_every=2, watch_every=9)
+    _, whole = train(chosen, store, tmp_path, devices=one_device(), **QUIET)
+    curve = [x["loss"] for x in lines(tmp_path) if "loss" in x]
+    shutil.rmtree(tmp_path / "checkpoints" / "5")  # what a crash after step 4 leaves
+    _, state = train(chosen, store, tmp_path, devices=one_device(), **QUIET)
+    assert same_bits(state, whole)
+    assert [x["loss"] for x in lines(tmp_path) if "loss" in x] == curve
+    none = dataclasses.replace(method, every=100)  # clusters before the first step only
+    _, once = train(
+        dataclasses.replace(chosen, method=none), store, tmp_path / "once", devices=one_device(), **QUIET
+    )
+    assert not same_bits(once, whole)
+
+
 def test_trim(tmp_path):
     path = tmp_path / "metrics.jsonl"
     assert trim(path, 3) == 0.0

@@ -100,7 +100,10 @@ METHODS = {
     )
     | {"views": (View(wave=(Gain(3.0),)),) * 2},  # the same stretch twice
     "DINO": toy(
-        methods.DINO(prototypes=32, hidden=32, width=16, warmup=20, decay=0.9, steps=100, freeze=2), views=3
+        methods.DINO(
+            prototypes=32, hidden=32, width=16, sharp=(0.07, 0.07), decay=0.99, steps=100, slow=0.0, freeze=2
+        ),
+        views=3,
     ),
     "DeepCluster": toy(methods.DeepCluster(prototypes=6, heads=2, every=20, batches=2, hidden=32, width=16)),
     "SwAV": toy(methods.SwAV(prototypes=12, freeze=2, queue=32, wait=4, hidden=32, width=16), views=3),

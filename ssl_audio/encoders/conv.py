@@ -15,6 +15,9 @@ class AudioNTT:
     """BYOL-A's convnet: three blocks of 3x3 convolution, then two layers on each time step, mean + max over
     time.
 
+    With `levels` the earlier stages are part of the embedding, as the convolutions are in AudioNTT2: what the
+    last layer has unlearnt for the pretext's sake is still there.
+
     Niizumi et al., "BYOL for Audio: Self-Supervised Learning for General-Purpose Audio Representation", 2021.
     """
 
@@ -23,6 +26,8 @@ class AudioNTT:
     channels: int = 64
     """Channels of the convolutions."""
     dropout: float = 0.3
+    levels: bool = False
+    """Tokens hold what the convolutions and each of the two layers make, side by side, not the last alone."""
 
     def build(self, mels: int, *, rngs: nnx.Rngs) -> nnx.Module:
         """The network for spectrograms of `mels` bands, a multiple of 8."""
@@ -144,7 +149,8 @@ class AudioNTTNet(nnx.Module):
         self, c: AudioNTT | AudioNTT2, mels: int, *, rngs: nnx.Rngs, blocks: int = 3, skip: bool = False
     ):
         features = c.channels * (mels // 2**blocks)
-        self.width = self.token = c.width + skip * features
+        self.levels = isinstance(c, AudioNTT) and c.levels
+        self.width = self.token = c.width + (skip or self.levels) * features + self.levels * c.width
         self.patch, self.columns, self.skip = (2**blocks, mels), 1, skip  # what a token covers: frames, bands
         self.blocks = nnx.List(
             [ConvBlock(c.channels if i else 1, c.channels, rngs=rngs) for i in range(blocks)]
@@ -176,9 +182,10 @@ class AudioNTTNet(nnx.Module):
             x = conv(x)
         b, n, m, c = x.shape
         features = x.reshape(b, n, m * c)
-        x = nnx.relu(self.fc1(features))
-        x = self.drop(x, deterministic=key is None, rngs=key)
-        x = nnx.relu(self.fc2(x))
+        first = nnx.relu(self.fc1(features))
+        x = nnx.relu(self.fc2(self.drop(first, deterministic=key is None, rngs=key)))
+        if self.levels:
+            return jnp.concatenate([features, first, x], -1)
         return jnp.concatenate([features, x], -1) if self.skip else x
 
     def embed(

@@ -44,7 +44,7 @@ class ViT:
     """Compile one block and loop over it: same outputs and parameters, a deep network compiles sooner."""
 
     @classmethod
-    def of(cls, size: str, **changes) -> "ViT":
+    def of(cls, size: str, /, **changes) -> "ViT":
         """A published size: tiny (5.7 million parameters), small (22), base (86), large (304)."""
         if size not in SIZES:
             raise ValueError(f"no published size is called {size!r}; there are {', '.join(SIZES)}")

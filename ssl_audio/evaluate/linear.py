@@ -97,16 +97,16 @@ def solve(
     return w
 
 
-def _fold(x, y, classes, folds, groups, split: Split):
+def _fold(x, y, classes, folds, groups, strengths, split: Split):
     z = rotate(standardise(x, split.train), split.train)
     train, label = z[split.train], y[split.train]
-    right = np.zeros(len(STRENGTHS))
+    right = np.zeros(len(strengths))
     for held in inner(folds, groups, split):
         w = None
-        for i, strength in enumerate(STRENGTHS):  # from the strongest penalty: each optimum starts the next
+        for i, strength in enumerate(strengths):  # from the strongest penalty: each optimum starts the next
             w = solve(train[~held], label[~held], classes, strength, w)
             right[i] += ((train[held] @ w).argmax(1) == label[held]).sum()
-    strength = STRENGTHS[int(right.argmax())]  # a tie keeps the stronger penalty
+    strength = strengths[int(right.argmax())]  # a tie keeps the stronger penalty
     w = solve(train, label, classes, strength)
     return (z[split.test] @ w).argmax(1), strength
 
@@ -119,21 +119,24 @@ def probe(
     *,
     test: tuple[str, ...] | None = None,
     seed: int = 0,
+    strengths: tuple[float, ...] = STRENGTHS,
 ) -> Outcome:
     """Out-of-fold predictions of a logistic regression on frozen embeddings.
 
     x: embeddings, finite. y: labels. folds, groups: strings, a group within one fold. test: None for k folds,
-    else the folds that are the test set. seed: unused, the optimum is unique. C is one of STRENGTHS, the most
-    accurate over the training folds, each held out in turn (`folds.inner`), then the fit is redone on all
-    training rows; standardised with the training rows' mean and deviation. ValueError: a group is cut, or a
-    value isn't finite.
+    else the folds that are the test set. seed: unused, the optimum is unique. strengths: values of C, rising;
+    the most accurate over the training folds, each held out in turn (`folds.inner`), is taken and the fit
+    redone on all training rows; standardised with the training rows' mean and deviation. ValueError: a group
+    is cut, or a value isn't finite.
     """
     finite(x)
     classes, code = np.unique(y, return_inverse=True)
     todo = list(splits(folds, groups, test))
     # a fold a thread: the matrices are too narrow for BLAS's own threads to pay
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(len(todo), 8)) as pool:
-        done = list(pool.map(lambda split: _fold(x, code, len(classes), folds, groups, split), todo))
+        done = list(
+            pool.map(lambda split: _fold(x, code, len(classes), folds, groups, strengths, split), todo)
+        )
     tested = np.concatenate([split.test for split in todo])
     order = np.argsort(tested)
     predicted = np.concatenate([prediction for prediction, _ in done])[order]

@@ -130,12 +130,15 @@ def judge(
     ours: str | None = None,
     seed: int = 0,
     extra: Mapping[str, Any] | None = None,
+    strengths: tuple[float, ...] = linear.STRENGTHS,
+    known: Mapping[str, Outcome] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, Outcome]]:
     """Judge embeddings on a task.
 
     systems: embeddings by name, a row a clip of `labels`; "majority" is added here. ours: the system whose
     paired differences to all others, the floors, are wanted. extra: goes into every record (hashes,
-    versions).
+    versions). strengths: values of C that the linear probe chooses among. known: linear probes by system that
+    need no repetition.
 
     Returns (records, outcomes). Metrics: "accuracy" (linear probe), "knn accuracy", "kmeans nmi", "kmeans
     ari", "kmeans accuracy", and "accuracy difference" of "ours - floor", where "best_floor" marks the floor
@@ -156,7 +159,7 @@ def judge(
         "linear: standardised, logistic regression, C of {} by cross-validation within the training folds, {}"
     )
     protocols = {
-        "accuracy": fitted.format(list(linear.STRENGTHS), where),
+        "accuracy": fitted.format(list(strengths), where),
         "majority": f"most frequent class of the training folds, {where}",
         "knn": f"kNN: standardised on the training folds, cosine, k=10, T=0.07, {where}",
         "kmeans": "k-means: standardised, length 1, a cluster a class, 10 starts, mean of 5 seeds, ",
@@ -187,7 +190,10 @@ def judge(
     outcomes["majority"] = majority(labels, folds, groups, task.test)
     tested = outcomes["majority"].tested
     for name, x in systems.items():
-        out = outcomes[name] = linear.probe(x, labels, folds, groups, test=task.test)
+        out = (known or {}).get(name)
+        if out is None:
+            out = linear.probe(x, labels, folds, groups, test=task.test, strengths=strengths)
+        outcomes[name] = out
         add(
             name,
             "accuracy",

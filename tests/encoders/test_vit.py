@@ -189,7 +189,7 @@ def test_is_transformers_ast_with_its_overlapping_patches():
     with torch.no_grad():
         y = theirs.embeddings.patch_embeddings(torch.tensor(x))  # band-major
         y = y.reshape(2, 3, 7, 16).transpose(1, 2).reshape(2, 21, 16)
-        np.testing.assert_allclose(net.cut(x), y.numpy(), atol=1e-4)
+        np.testing.assert_allclose(net.cut(jnp.asarray(x)), y.numpy(), atol=1e-4)
         y = y + torch.tensor(np.array(net.places[...])).reshape(1, 21, 16)
         y = torch.cat([torch.tensor(np.array(net.cls[...])).expand(2, 1, 16), y], 1)
         for layer in theirs.layers:
@@ -197,8 +197,8 @@ def test_is_transformers_ast_with_its_overlapping_patches():
             y = y[0] if isinstance(y, tuple) else y
         y = theirs.layernorm(y).numpy()
     assert net.columns == 3 and net.steps(38) == 7 and [net.steps(n) for n in (0, 7, 8, 13)] == [0, 0, 1, 2]
-    np.testing.assert_allclose(net(x), y[:, 1:], atol=1e-4)
-    np.testing.assert_allclose(net.embed(x)[:, :16], y[:, 0], atol=1e-4)
+    np.testing.assert_allclose(net(jnp.asarray(x)), y[:, 1:], atol=1e-4)
+    np.testing.assert_allclose(net.embed(jnp.asarray(x))[:, :16], y[:, 0], atol=1e-4)
 
 
 def test_is_transformers_vit_and_its_gradient():
@@ -256,5 +256,3 @@ def test_sizes_positions_and_strides_that_are_not():
         ViT.of("huge")
     with pytest.raises(ValueError, match="skips"):
         dataclasses.replace(VIT, stride=(9, 8)).build(16, rngs=nnx.Rngs(0))
-    with pytest.raises(ValueError, match="learned"):
-        dataclasses.replace(VIT, positions="rotary").build(16, rngs=nnx.Rngs(0))
