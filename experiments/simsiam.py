@@ -7,8 +7,8 @@ GPUs: 68.1 top-1 after 100 epochs, 71.3 after 800 (recalled, not checked). It ha
 
 Not reproduced here: pictures; the views are BYOL-A v2's of a sound, the encoder is a ResNet-18 of
 spectrograms, and AdamW stands for SGD. The predictor's rate follows the schedule, which the authors hold
-constant. Steps are for 100 epochs of 50,000 clips. Watch `target_rank`: a collapse behind the projector's
-last normalisation falls onto a line, where `target_std` stays near 1.
+constant. Steps are for 100 epochs of 50,000 clips. Watch the loss: a collapse behind the
+projector's last normalisation leaves `target_std` near 1, but the loss falls to 0.
 
     ssl-audio store FOLDER --out stores/mine
     ssl-audio train experiments/simsiam.py --data.store stores/mine

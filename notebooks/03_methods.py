@@ -395,8 +395,8 @@ display(draw({
 }))  # fmt: skip
 
 # %% [markdown]
-# What is in the cluster that the clip is in most of the time? One 20 ms moment of it, from each of 25 other clips,
-# one after the other:
+# What else is in the cluster that the clip is in most of the time? A tenth of a second of up to 25 other clips, from
+# where they first enter it:
 
 # %%
 most = np.bincount(label, minlength=20).argmax()

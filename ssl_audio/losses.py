@@ -20,17 +20,6 @@ def spread(x: Float[Array, "b d"]) -> Float[Array, ""]:
     return jnp.sqrt(jnp.maximum(unit(x.astype(jnp.float32)).var(0), 0)).mean() * x.shape[1] ** 0.5
 
 
-def participation(x: Float[Array, "b d"]) -> Float[Array, ""]:
-    """Participation ratio of a cloud of embeddings, (sum of variances)² / sum of squared ones along its axes.
-
-    How many directions it spreads over: d (or b - 1) for an isotropic cloud, 1 for points on a line.
-    """
-    x = x.astype(jnp.float32)
-    x = x - x.mean(0, keepdims=True)
-    gram = x @ x.T if len(x) < x.shape[1] else x.T @ x
-    return jnp.sum(x * x) ** 2 / jnp.maximum(jnp.sum(gram * gram), 1e-12)
-
-
 def nt_xent(a: Float[Array, "b d"], b: Float[Array, "b d"], temperature: float = 0.1) -> Float[Array, ""]:
     """Normalised temperature-scaled cross-entropy over the 2b embeddings of b positive pairs.
 

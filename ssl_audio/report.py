@@ -180,10 +180,26 @@ def refresh(root: Path | str) -> None:
         raise ValueError(f"{readme}: needs one block from a line <!-- results --> to <!-- /results -->")
     # a function, since a backslash in a table would be taken for a reference to a group
     new = block.sub(lambda found: f"{found[1]}\n{headline(results)}\n\n{found[2]}", text)
+    if (results / "methods.json").exists():
+        new = filled(new, read(results / "methods.json"))
     made = "<!-- made by `ssl-audio report` from *.json; don't edit -->\n\n# Results\n\n" + summary(results)
     write(results / "README.md", made)
     if new != text:
         write(readme, new)
+
+
+def filled(text: str, records: Iterable[Mapping[str, Any]]) -> str:
+    """The README with each method's accuracy, the mean over seeds, behind its name at the end of a row."""
+    values = defaultdict(list)
+    for record in records:
+        if record["metric"] == "accuracy":
+            values[record["system"]].append(record["value"])
+
+    def number(found):
+        own = values.get(found[1])
+        return f"`{found[1]}` " + (f"{np.mean(own):.3f}" if own else "not run") + " |"
+
+    return re.sub(r"`(\w+)` (?:\d\.\d{3}|not run) \|(?=\n)", number, text)
 
 
 LEGEND = """\

@@ -6,6 +6,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import soundfile
 from ssl_audio import report
 from ssl_audio.audio.build import build
 from ssl_audio.audio.store import Clip, Store
+from ssl_audio.config import load_many
 from ssl_audio.evaluate.folds import Outcome
 from ssl_audio.explore import page, players
 
@@ -292,3 +294,26 @@ def test_lengths_must_agree(tmp_path, made):
         page.page(
             tmp_path, {}, store=made[1], labels=made[2][:23], embedding=np.zeros((23, 2)), outcome=made[3]
         )
+
+
+def test_a_methods_number_stands_behind_its_name():
+    text = "| A | `file` | `a` not run |\n| B | `b` 0.111 |\n`a` not run\n"
+    record = lambda system, value, metric="accuracy": {"metric": metric, "system": system, "value": value}
+    made = report.filled(text, [record("a", 0.5), record("a", 0.6), record("a", 0.9, "knn accuracy")])
+    assert made == "| A | `file` | `a` 0.550 |\n| B | `b` not run |\n`a` not run\n"
+    assert report.filled(made, [record("a", 0.5), record("a", 0.6)]) == made
+
+
+def test_the_readme_names_every_method_and_the_numbers_are_the_records():
+    root = Path(__file__).parents[1]
+    text = (root / "README.md").read_text(encoding="utf-8")
+    table = text[text.index("<!-- methods -->") : text.index("<!-- /methods -->")]
+    files = {f.stem for f in (root / "ssl_audio" / "methods").glob("*.py")} - {"__init__"}
+    assert files == set(re.findall(r"\[`(\w+)`\]\(ssl_audio/methods/\1\.py\)", table))
+    names = re.findall(r"`(\w+)` (?:\d\.\d{3}|not run) \|\n", table)
+    assert set(names) == {e.name for e in load_many(root / "experiments" / "methods.py")}
+    rows = [row.split("|") for row in table.splitlines() if row.startswith("| ")][1:]
+    recipes = {name for row in rows for name in re.findall(r"`(\w+)`", row[4])}
+    assert recipes <= {f.stem for f in (root / "experiments").glob("*.py")}
+    records = root / "results" / "methods.json"
+    assert report.filled(text, report.read(records) if records.exists() else []) == text

@@ -24,7 +24,8 @@ class COLA:
             encoder=encoder,
             project=nnx.Linear(encoder.width, self.width, rngs=rngs),
             norm=nnx.LayerNorm(self.width, epsilon=1e-3, rngs=rngs),
-            bilinear=nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), (self.width, self.width))),
+            # Keras' random_normal, which the authors take, has this deviation; at 1 the network collapsed
+            bilinear=nnx.Param(nnx.initializers.normal(0.05)(rngs.params(), (self.width, self.width))),
         )
 
     def loss(self, net, views, batch, key):

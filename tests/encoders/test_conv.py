@@ -139,3 +139,15 @@ def test_batch_norm_is_pytorchs():
     # PyTorch keeps the unbiased variance
     np.testing.assert_allclose((ours.var[...] - 0.9) * 40 / 39, theirs.running_var.numpy() - 0.9, atol=1e-6)
     assert ours(x.astype(jnp.bfloat16)).dtype == jnp.bfloat16
+
+
+def test_levels_stand_side_by_side():
+    """The last part of a token is the plain network's; the first is what its convolutions made."""
+    plain = AudioNTT(width=16, channels=4, dropout=0.0).build(16, rngs=nnx.Rngs(0))
+    net = AudioNTT(width=16, channels=4, dropout=0.0, levels=True).build(16, rngs=nnx.Rngs(0))
+    x = draw(3, 24, 16)
+    assert net.width == net.token == 4 * 2 + 2 * 16 and net.embed(x).shape == (3, net.width)
+    tokens = net(x)
+    np.testing.assert_allclose(tokens[..., -16:], plain(x), rtol=1e-5, atol=1e-6)
+    features, first = tokens[..., :8], tokens[..., 8:24]
+    np.testing.assert_allclose(nnx.relu(net.fc1(features)), first, rtol=1e-5, atol=1e-6)
