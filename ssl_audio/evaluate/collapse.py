@@ -5,7 +5,7 @@ from jaxtyping import Float, Int32
 
 from ssl_audio.evaluate.geometry import embedding_std, rankme
 
-LEAST_STD, LEAST_RANK = 0.05, 2.0
+LEAST_STD, LEAST_RANK, LEAST_TARGET = 0.05, 2.0, 0.1
 
 
 def look(
@@ -18,14 +18,15 @@ def look(
 
     `collapse` is True when the embeddings lie within one point or along one line: `embedding_std` below 0.05
     (1 is isotropic) or RankMe of the centred embeddings below 2. So it is when `target_std`, the spread of
-    what a method predicts, is below 0.05: behind a dead projection the encoder may still look alive.
+    what a method predicts, is below 0.1: behind a dead projection the encoder may still look alive. Sound
+    runs stay above 0.2 there, collapsed ones sink below 0.1 long before they reach a point.
     """
     if not np.isfinite(x).all():
         return {"embedding_std": float("nan"), "rankme": float("nan"), "collapse": True}
     std, rank = embedding_std(x), rankme(x - x.mean(0))
     line = {"embedding_std": std, "rankme": rank, "collapse": bool(std < LEAST_STD or rank < LEAST_RANK)}
     if target_std is not None:
-        line["collapse"] = bool(line["collapse"] or target_std < LEAST_STD)
+        line["collapse"] = bool(line["collapse"] or target_std < LEAST_TARGET)
     known = None if labels is None else np.flatnonzero(labels >= 0)
     if known is not None and len(known) > 1:
         line["online_knn"] = leave_one_out(x[known], labels[known])
