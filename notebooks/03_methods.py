@@ -314,7 +314,7 @@ def look_up(x):
 
 chosen, decoded = jax.jit(look_up)(spec[None])
 chosen, decoded = np.asarray(chosen)[0], unpatch(decoded)
-palette = plots.matplotlib.colormaps["tab20"](np.arange(vq.codes) % 20)[:, :3]
+palette = plots.matplotlib.colormaps["tab20"](np.arange(64) % 20)[:, :3]
 display(draw({
     "the clip": whole,
     "the code of each patch": palette[chosen].reshape(*GRID, 3),

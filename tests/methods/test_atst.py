@@ -12,6 +12,7 @@ import torch
 from flax import nnx
 
 from ssl_audio.encoders import ViT
+from ssl_audio.evaluate import collapse
 from ssl_audio.methods import ATSTClip, ATSTFrame
 from ssl_audio.methods.atst_frame import spans
 from ssl_audio.train import split
@@ -159,8 +160,8 @@ def test_teacher_is_the_average_in_closed_form(made):
     np.testing.assert_allclose(net.teacher.encoder.stem.kernel[...], expected, rtol=1e-4, atol=1e-6)
 
 
-def spreads(made, steps=150, rate=3e-3):
-    """The log's `target_std` over so many steps on clips of their own, two noisy views each."""
+def spreads(made, steps=150, rate=1e-2):
+    """The log's `target_std` over so many steps on clips of their own, two very noisy views each."""
     graph, params, frozen, rest = split(build(made))
     clips, tx = normal(8, 24, 8), optax.adam(rate)
 
@@ -169,7 +170,7 @@ def spreads(made, steps=150, rate=3e-3):
         def one(state, step):
             params, frozen, rest, opt = state
             key, *keys = jax.random.split(jax.random.fold_in(KEY, step), 3)
-            views = tuple(clips + 0.3 * jax.random.normal(k, clips.shape) for k in keys)
+            views = tuple(clips + 2.0 * jax.random.normal(k, clips.shape) for k in keys)
 
             def loss(p):
                 net = nnx.merge(graph, p, frozen, rest)
@@ -193,7 +194,7 @@ def test_without_the_predictor_it_collapses(made):
     made = dataclasses.replace(made, steps=10_000)
     whole, broken = spreads(made), spreads(dataclasses.replace(made, predictor=False))
     assert whole[-20:].mean() > 0.3
-    assert broken[-20:].mean() < 0.1
+    assert broken[-20:].mean() < collapse.LEAST_TARGET
 
 
 def test_refusals():

@@ -10,6 +10,7 @@ import pytest
 import torch
 from flax import nnx
 
+from ssl_audio.evaluate import collapse
 from ssl_audio.methods import DINO
 from ssl_audio.train import split
 
@@ -115,7 +116,7 @@ def spreads(made, steps=150):
     """The log's `target_std` over so many steps on clips of their own, two noisy views each."""
     net = made.build(Mean(), rngs=nnx.Rngs(1))
     graph, params, frozen, rest = split(net)
-    clips, tx = normal(16, 1, 16), optax.adam(1e-3)
+    clips, tx = np.random.default_rng(5).standard_normal((16, 1, 16)).astype(np.float32), optax.adam(1e-3)
 
     @jax.jit
     def run(state):
@@ -142,10 +143,12 @@ def spreads(made, steps=150):
 
 
 def test_without_the_centre_it_collapses():
-    made = dataclasses.replace(MADE, hidden=16, width=8, decay=0.99, steps=10_000, freeze=0)
+    made = dataclasses.replace(
+        MADE, hidden=16, width=8, decay=0.99, steps=10_000, freeze=0, sharp=(0.02, 0.02)
+    )
     whole, broken = spreads(made), spreads(dataclasses.replace(made, centre=False))
-    assert whole[-20:].mean() > 0.4
-    assert broken[-20:].mean() < 0.25
+    assert whole[-20:].mean() > 0.3
+    assert broken[-20:].mean() < collapse.LEAST_TARGET
 
 
 def test_refusals():

@@ -147,7 +147,7 @@ def test_rectangles_are_rectangles_within_their_bounds():
 
 def test_time_inverse_mask_keeps_context_and_targets_apart():
     context, targets = (np.asarray(m) for m in masking.time_inverse_mask(jax.random.key(0), 60, 200))
-    assert context.shape == (400, 200) and targets.shape == (400, 4, 200)
+    assert context.shape == (60, 200) and targets.shape == (60, 4, 200)
     assert not (context[:, None] & targets).any()
     assert (context.mean(1) >= 0.1).all()
     assert (targets.sum(2) <= 50).all() and (targets.sum(2) >= 14).all()
