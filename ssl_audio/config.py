@@ -108,6 +108,8 @@ def tiny(experiment: Experiment) -> Experiment:
         "prototypes": 32,
         "codes": 32,
         "queue": 32,
+        "batches": 8,
+        "looks": 4,
     }
     method = {k: min(v, limits[k]) for k, v in vars(experiment.method).items() if k in limits}
     return replace(
