@@ -82,7 +82,9 @@ def test_tiny_form_takes_a_real_step(file, stores):
     samples, label = round(data.seconds * store.rate), data.label or None
     batches = Batches(store, samples=samples, batch=data.batch, seed=0, short=data.short, labels=label)
     graph, state = start(small)
-    if count := getattr(small.method, "refits", lambda step: 0)(0):
-        state = make_refit(small, graph)(state, [batches[i] for i in range(count)])
-    state, logs = make_step(small, graph)(state, batches[0])
+    # flax normalises bfloat16 by float32 statistics
+    with jax.numpy_dtype_promotion("standard" if small.precision == "bfloat16" else "strict"):
+        if count := getattr(small.method, "refits", lambda step: 0)(0):
+            state = make_refit(small, graph)(state, [batches[i] for i in range(count)])
+        state, logs = make_step(small, graph)(state, batches[0])
     assert int(state.step) == 1 and all(np.isfinite(x).all() for x in jax.tree.leaves((state, logs)))

@@ -173,6 +173,7 @@ def test_refusals():
             dataclasses.replace(MADE, **changes).build(encoder, rngs=nnx.Rngs(0))
 
 
+@pytest.mark.nightly
 def test_without_commitment_the_labels_collapse(store):
     """Nothing then holds the outputs near their codes: soon all share one, and the alarm sees it."""
     last = {}
