@@ -55,13 +55,14 @@ def test_usage_and_version(capsys):
 
 def test_the_verbs():
     verbs = {"quickstart", "store", "train", "embed", "evaluate", "report", "features", "gallery"}
+    verbs |= {"plan", "bench"}
     assert verbs == set(cli.VERBS)
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_help_of_each_verb(verb, capsys):
     with pytest.raises(SystemExit) as left:
-        cli.main([verb, *(["own.py"] if verb == "train" else []), "--help"])
+        cli.main([verb, *(["own.py"] if verb in ("train", "plan") else []), "--help"])
     assert left.value.code in (0, None)
     text = capsys.readouterr().out
     assert f"usage: ssl-audio {verb}" in text

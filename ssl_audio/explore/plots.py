@@ -203,7 +203,7 @@ def comparison(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     }
     shared = ("embedding_std", "target_std", "online_knn")
     with matplotlib.rc_context(STYLE | {"font.size": 8}):
-        made = figure(11, 0.9 * len(runs) + 0.6)
+        made = figure(11.0, 0.9 * len(runs) + 0.6)
         axes = made.subplots(len(runs), len(columns), squeeze=False)
         for row, (name, lines) in zip(axes, runs.items(), strict=True):
             row[0].set_ylabel(name, rotation=0, ha="right", va="center")

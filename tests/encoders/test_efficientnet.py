@@ -19,7 +19,7 @@ def test_parameters_are_the_published_less_two_colours_and_the_head():
 
 
 def test_rounding_of_channels():
-    assert [scaled(32, f) for f in (1, 1.1, 2, 0.1)] == [32, 32, 64, 8]
+    assert [scaled(32, f) for f in (1.0, 1.1, 2.0, 0.1)] == [32, 32, 64, 8]
     assert scaled(16, 1.24) == 24  # 16 would be more than a tenth below 19.8
 
 

@@ -160,7 +160,7 @@ def test_teacher_is_the_average_in_closed_form(made):
     np.testing.assert_allclose(net.teacher.encoder.stem.kernel[...], expected, rtol=1e-4, atol=1e-6)
 
 
-def spreads(made, steps=150, rate=1e-2):
+def spreads(made, steps=200, rate=2e-2):
     """The log's `target_std` over so many steps on clips of their own, two very noisy views each."""
     graph, params, frozen, rest = split(build(made))
     clips, tx = normal(8, 24, 8), optax.adam(rate)
