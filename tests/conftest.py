@@ -16,6 +16,7 @@ os.environ["XLA_FLAGS"] = (
 import jax
 import pytest
 
+pytest.register_assert_rewrite("latent")  # tests of several files share it
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
