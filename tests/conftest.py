@@ -31,6 +31,16 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(name))
 
 
+def group(item):
+    return item.get_closest_marker("xdist_group").args[0]
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Forget compiled programs: each holds memory maps, of which Linux gives a process 65,530."""
+    if nextitem is not None and group(item) != group(nextitem):
+        jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def tones(tmp_path_factory):
     """A folder of 36 wav files of 0.3 s, six of each of six tones, 8 kHz."""

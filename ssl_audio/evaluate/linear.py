@@ -104,7 +104,8 @@ def _fold(x, y, classes, folds, groups, strengths, split: Split):
     for held in inner(folds, groups, split):
         w = None
         for i, strength in enumerate(strengths):  # from the strongest penalty: each optimum starts the next
-            w = solve(train[~held], label[~held], classes, strength, w)
+            # looser than the last fit: half the time, and accuracies within 0.002 on FSDD
+            w = solve(train[~held], label[~held], classes, strength, w, tolerance=1e-4)
             right[i] += ((train[held] @ w).argmax(1) == label[held]).sum()
     strength = strengths[int(right.argmax())]  # a tie keeps the stronger penalty
     w = solve(train, label, classes, strength)

@@ -184,6 +184,7 @@ def test_links_and_devices_are_refused(kind, tmp_path):
 @pytest.mark.parametrize(
     ("data", "word"),
     [(b"<html>", "not a zip"), (GOOD[:-30], "not a zip"), (zipped(a=b""), "has no recordings")],
+    ids=["page", "cut", "empty"],  # an archive holds the time of day, and test ids must not
 )
 def test_what_is_not_the_archive_is_refused(data, word, tmp_path):
     archive = tmp_path / "x.zip"
