@@ -304,6 +304,44 @@ def bench(args: list[str]) -> None:
     parse(go, args, "bench")
 
 
+def labels(args: list[str]) -> None:
+    """How many labels does it take: runs, frozen and fine-tuned, against training from scratch."""
+    from pathlib import Path
+    from typing import Annotated
+
+    import tyro
+
+    def go(
+        runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+        /,
+        task: str,
+        counts: tuple[int, ...] = (1, 5, 10, 50),
+        draws: int = 1,
+        out: Path = Path("results/labels.json"),
+    ) -> None:
+        """Judge runs with few labels a class; killed, the same command goes on.
+
+        Args:
+            runs: folders of `ssl-audio train` or `ssl-audio bench`.
+            task: gm/family gm/octave fsdd/digit fsdd/digit-loso fsdd/speaker esc50.
+            counts: labels a class.
+            draws: how often the labels are drawn anew.
+            out: the records, .json; the table (.md) and the figure (.png) are written beside it.
+        """
+        from ssl_audio import label_efficiency, pretrain
+        from ssl_audio.config import load_run
+        from ssl_audio.evaluate.tasks import find
+
+        found = find(task)
+        if min(*counts, draws) < 1:
+            raise ValueError(f"counts {counts}, draws {draws}: must be 1 or more")
+        store = pretrain.prepared(found, load_run(runs[0]).frontend.rate, corpora())
+        label_efficiency.run(runs, store, found, counts=counts, draws=draws, out=out)
+        print(f"{out.with_suffix('.md')}")
+
+    parse(go, args, "labels")
+
+
 def report(args: list[str]) -> None:
     """Tables of results/ anew: results/README.md and the README's block."""
     from pathlib import Path
@@ -378,7 +416,8 @@ def corpora() -> dict:
 
 
 VERBS = {
-    f.__name__: f for f in (quickstart, store, plan, train, embed, evaluate, bench, report, features, gallery)
+    f.__name__: f
+    for f in (quickstart, store, plan, train, embed, evaluate, bench, labels, report, features, gallery)
 }
 
 

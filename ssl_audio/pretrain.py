@@ -3,6 +3,7 @@ judging."""
 
 import contextlib
 import dataclasses
+import time
 from pathlib import Path
 
 import numpy as np
@@ -156,10 +157,21 @@ def systems(run: Path | str, store: Store) -> tuple[dict[str, np.ndarray], Exper
 
 
 def prepared(task: Task, rate: int, corpora: dict) -> Store:
-    """The store of a task's corpus at a rate, in the user's cache; built the first time."""
-    path = cache() / "stores" / f"{task.dataset}-{rate}"
-    build(corpora[task.dataset].clips(), path, rate=rate, title=task.dataset)
-    return Store(path)
+    """The store of a task's corpus at a rate, in the user's cache; built the first time.
+
+    Where another process is building it, this one waits.
+    """
+    path, told = cache() / "stores" / f"{task.dataset}-{rate}", False
+    clips = corpora[task.dataset].clips()
+    while True:
+        try:
+            build(clips, path, rate=rate, title=task.dataset)
+            return Store(path)
+        except BlockingIOError:
+            if not told:
+                print(f"waiting for another process, which is building {path}", flush=True)
+            told = True
+            time.sleep(1)
 
 
 def evaluate(run: Path, tasks: tuple[str, ...], results: Path, corpora: dict) -> list[dict]:

@@ -116,7 +116,7 @@ def summary(results_dir: Path | str) -> str:
     parts = [LEGEND, headline(results_dir)]
     for path in sorted(Path(results_dir).glob("*.json")):
         parts.append(f"## {path.stem}")
-        if path.with_suffix(".md").exists():  # a study that tells its own story
+        if path.with_suffix(".md").exists():
             parts.append(f"See [{path.stem}.md]({path.stem}.md).")
             continue
         records = read(path)
@@ -130,10 +130,13 @@ def summary(results_dir: Path | str) -> str:
 def headline(results_dir: Path | str) -> str:
     """One Markdown table for the README: by experiment and task ours, the best floor, their difference.
 
-    The best floor is the one with the highest mean accuracy over seeds.
+    The best floor is the one with the highest mean accuracy over seeds. Files with a page of their own
+    (<name>.md beside them) are left out.
     """
     rows = []
     for path in sorted(Path(results_dir).glob("*.json")):
+        if path.with_suffix(".md").exists():
+            continue
         chosen = seeds(read(path))
         accuracy = {(k[0], k[1], k[4]): group for k, group in chosen.items() if k[2] == "accuracy"}
         best: dict[tuple, tuple] = {}

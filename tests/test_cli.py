@@ -1,12 +1,14 @@
 """The command line as people use it: from a folder to judged embeddings, help, errors in one line."""
 
 import csv
+import fcntl
 import json
 import os
 import re
 import subprocess
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,10 @@ import pytest
 import soundfile
 from toys import RATE, TONES
 
-from ssl_audio import __version__, cli
+from ssl_audio import __version__, cli, pretrain
 from ssl_audio.audio.scan import scan
+from ssl_audio.datasets.fetch import cache
+from ssl_audio.evaluate.tasks import Task
 
 FILE = '''"""The test's experiment."""
 import dataclasses
@@ -55,7 +59,7 @@ def test_usage_and_version(capsys):
 
 def test_the_verbs():
     verbs = {"quickstart", "store", "train", "embed", "evaluate", "report", "features", "gallery"}
-    verbs |= {"plan", "bench"}
+    verbs |= {"plan", "bench", "labels"}
     assert verbs == set(cli.VERBS)
 
 
@@ -191,3 +195,20 @@ def test_process_says_errors_without_a_traceback(here):
         done.stderr.strip()
         == "ssl-audio embed: y: no store here (no manifest.json); make one: ssl-audio store"
     )
+
+
+def test_a_store_that_another_process_builds_is_waited_for(tones, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = cache() / "stores" / "toy-8000"
+    path.mkdir(parents=True)
+    task = Task("toy/tone", "toy", "label", "fold", None)
+    corpora = {"toy": types.SimpleNamespace(clips=lambda: scan(tones))}
+    pretrain.prepared(task, 8000, corpora)
+    with open(path / ".lock", "a") as file, ThreadPoolExecutor() as pool:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        found = pool.submit(pretrain.prepared, task, 8000, corpora)
+        with pytest.raises(TimeoutError):
+            found.result(0.5)
+        fcntl.flock(file, fcntl.LOCK_UN)
+        assert len(found.result(60)) == 36
+    assert capsys.readouterr().out.count("waiting for another process") == 1

@@ -88,10 +88,12 @@ def test_summary_is_the_mean_over_seeds_newest_of_each(tmp_path):
 
 
 def test_a_study_with_its_own_page_is_linked(tmp_path):
-    report.append(tmp_path / "study.json", [record(0.4)])
+    report.append(tmp_path / "study.json", [record(0.4), record(0.3, system="logmel"), paired(0.1)])
+    assert "| study |" in report.headline(tmp_path)
     (tmp_path / "study.md").write_text("# A study\n")
     text = report.summary(tmp_path)
     assert "[study.md](study.md)" in text and "| ours |" not in text
+    assert "study" not in report.headline(tmp_path)
 
 
 def test_seeds_are_pooled_clip_by_clip(tmp_path):

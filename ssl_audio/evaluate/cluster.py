@@ -16,7 +16,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from threadpoolctl import threadpool_limits
 
-from ssl_audio.evaluate.folds import finite, splits, standardise
+from ssl_audio.evaluate.folds import cores, finite, splits, standardise
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def probe(
             means = KMeans(int(code.max()) + 1, n_init=10, random_state=seed * seeds + one)
             return means.fit_predict(z).astype(np.int64)
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor() as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
         found = list(pool.map(run, range(seeds)))
     nmi = np.array([normalized_mutual_info_score(code, one) for one in found])
     ari = np.array([adjusted_rand_score(code, one) for one in found])

@@ -1,5 +1,6 @@
 """Training and test rows from folds and groups, and what a classifier's probe hands back."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -107,3 +108,8 @@ def standardise(x: Float[np.ndarray, "n d"], rows: Int64[np.ndarray, " m"]) -> F
     # a column whose spread is rounding error carries nothing and would blow up
     scale = np.where(std > 1e-7 * (np.abs(mean) + 1e-30), 1 / np.maximum(std, 1e-300), 0.0)
     return ((x - mean) * scale).astype(np.float32)
+
+
+def cores() -> int:
+    """Processor cores that this process may use: more threads than these fight over the cache."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,7 +15,7 @@ from scipy.linalg import eigh
 from scipy.special import log_softmax
 from threadpoolctl import threadpool_limits
 
-from ssl_audio.evaluate.folds import Outcome, Split, finite, inner, splits, standardise
+from ssl_audio.evaluate.folds import Outcome, Split, cores, finite, inner, splits, standardise
 
 STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
@@ -134,7 +134,7 @@ def probe(
     classes, code = np.unique(y, return_inverse=True)
     todo = list(splits(folds, groups, test))
     # a fold a thread: the matrices are too narrow for BLAS's own threads to pay
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(len(todo), 8)) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
         done = list(
             pool.map(lambda split: _fold(x, code, len(classes), folds, groups, strengths, split), todo)
         )

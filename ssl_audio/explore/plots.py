@@ -225,6 +225,34 @@ def comparison(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
         return made
 
 
+def efficiency(systems: Mapping[str, Mapping[int, Sequence[float]]]) -> Figure:
+    """Accuracy by labels a class, a line a system: the mean over draws of labels, and their range.
+
+    systems: for each the accuracies (0 to 1) at each count of labels. Dashed: "..., from scratch"; dotted:
+    "..., random".
+    """
+    with matplotlib.rc_context(STYLE):
+        made = figure(8.5, 4.6)
+        ax = made.subplots()
+        for i, (name, found) in enumerate(systems.items()):
+            counts = [count for count, values in found.items() if len(values)]
+            mean = [float(np.mean(found[count])) for count in counts]
+            low, high = ([f(found[count]) for count in counts] for f in (min, max))
+            colour, marker = styled(i)
+            style = "--" if name.endswith("from scratch") else ":" if name.endswith("random") else "-"
+            ax.plot(counts, mean, color=colour, marker=marker, ms=5, lw=1.8, ls=style, label=name)
+            ax.fill_between(counts, low, high, color=colour, alpha=0.12, lw=0)
+        ticks = sorted({count for found in systems.values() for count in found})
+        ax.set_xscale("log")
+        ax.set_xticks(ticks, [str(count) for count in ticks])
+        ax.minorticks_off()
+        ax.set_ylim(0, 1)
+        ax.set_xlabel("labels a class")
+        ax.set_ylabel("accuracy")
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
+        return made
+
+
 def curves(lines: Sequence[Mapping[str, Any]]) -> Figure:
     """Learning curves out of the lines of metrics.jsonl: loss, spread of the embeddings, online kNN."""
     knn = series(lines, "online_knn")

@@ -1,0 +1,147 @@
+"""How many labels does it take? Runs, frozen and fine-tuned, against the same network without pretraining."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ssl_audio import config, provenance, report
+from ssl_audio.audio.store import Store
+from ssl_audio.embed import by_state, embed, restore
+from ssl_audio.evaluate import linear, stats
+from ssl_audio.evaluate.folds import splits, standardise
+from ssl_audio.evaluate.tasks import Task, columns
+from ssl_audio.explore.plots import efficiency
+from ssl_audio.finetune import Finetune, few, finetune
+from ssl_audio.train import start
+
+COUNTS = (1, 5, 10, 50)
+"""Labels a class."""
+RECIPE = Finetune(steps=200)
+"""Of fine-tuning and of training from scratch: more steps than ten labels need, for fifty do."""
+STRENGTH = 1.0
+"""C of the frozen networks' probe: fixed, for one label a class leaves none to choose it on."""
+
+
+def run(
+    folders: Sequence[Path],
+    store: Store,
+    task: Task,
+    *,
+    counts: Sequence[int] = COUNTS,
+    draws: int = 1,
+    out: Path,
+    recipe: Finetune = RECIPE,
+) -> None:
+    """Judge runs with few labels a class of each training fold, tested on the whole test fold.
+
+    folders: runs. draws: how often labels are drawn, by seeds 0, 1, ... out: the records, .json; the table
+    .md and the figure .png are written beside it. "from scratch" is trained once for each kind of encoder.
+    Run again, it goes on where it was.
+    """
+    known = {(r["system"], r["task"], r["seed"]) for r in report.read(out)} if out.exists() else set()
+    labels, folds, groups, rows = columns(task, store)
+    every = np.full(len(store), "", dtype=labels.dtype)
+    every[rows] = labels
+    todo = list(splits(folds, groups, task.test))
+    tested = np.sort(np.concatenate([split.test for split in todo]))
+    networks: dict[str, str] = {}  # the first run's name of each kind of network
+    for folder in folders:
+        experiment, graph, state, name = restore(folder)
+        random = start(experiment)[1]
+        kind = config.digest((experiment.encoder, experiment.frontend, experiment.seed))
+        network = networks.setdefault(kind, experiment.name)
+        x = {f"{experiment.name}, frozen": embed(folder, store)[0][rows]}
+        tuned = {f"{experiment.name}, fine-tuned": state}
+        if network == experiment.name:
+            x[f"{network}'s network, random"] = by_state(experiment, graph, random, store)[rows]
+            tuned[f"{network}'s network, from scratch"] = random
+        for draw in range(draws):
+            for count in counts:
+                at = f"{task.name}, {count} label{'s' if count > 1 else ''} a class"
+                for system in (*x, *tuned):
+                    if (system, at, draw) in known:
+                        continue
+                    guess = np.full(len(labels), "", dtype=labels.dtype)
+                    for split in todo:
+                        some = few(labels, split.train, count, draw)
+                        if system in x:
+                            guess[split.test] = probe(x[system], labels, split, some)
+                        else:
+                            guess[split.test] = finetune(
+                                experiment, tuned[system], graph, store, every, rows[some], rows[split.test],
+                                recipe=recipe, seed=draw, title=f"{system}, {count} labels",
+                            )  # fmt: skip
+                    right = (guess == labels)[tested]
+                    record = {
+                        "task": at,
+                        "labels": count,
+                        "system": system,
+                        "metric": "accuracy",
+                        "value": float(right.mean()),
+                        "ci95": list(stats.bootstrap(right, groups[tested], seed=draw)),
+                        "n": len(tested),
+                        "groups": len(np.unique(groups[tested])),
+                        "seed": draw,
+                        "protocol": PROTOCOL.format(strength=STRENGTH, recipe=recipe, note=task.note),
+                        "data": store.hash,
+                        "model": name if system.startswith(f"{experiment.name}, ") else "",
+                        "code": provenance.code(),
+                    }
+                    report.append(out, [record])
+                    known.add((system, at, draw))
+                    print(f"{at}, {system}, draw {draw}: {record['value']:.3f}", flush=True)
+    page(out, task)
+
+
+PROTOCOL = (
+    "labels drawn from the training folds; frozen: standardised on all training clips, logistic regression, "
+    "C = {strength:g}; else all weights, {recipe.steps} steps of {recipe.batch}; {note}; "
+    "ci95: bootstrap over groups"
+)
+
+
+def probe(x, labels, split, some) -> np.ndarray:
+    """Labels of the test rows by a logistic regression on the rows `some`; standardising needs no labels."""
+    z = linear.rotate(standardise(x, split.train), some)
+    classes, code = np.unique(labels[some], return_inverse=True)
+    w = linear.solve(z[some], code, len(classes), STRENGTH)
+    return classes[(z[split.test] @ w).argmax(1)]
+
+
+def page(out: Path, task: Task) -> None:
+    """The table, mean over draws and their range, and the figure of all that is in the records."""
+    records = [r for r in report.read(out) if r["task"].startswith(f"{task.name}, ") and "labels" in r]
+    counts = sorted({r["labels"] for r in records})
+    values = {
+        system: {c: [r["value"] for r in own if r["labels"] == c] for c in counts}
+        for system in dict.fromkeys(r["system"] for r in records)
+        if (own := [r for r in records if r["system"] == system])
+    }
+    lines = [["system", *(f"{c} a class" for c in counts)], ["---"] * (len(counts) + 1)]
+    for system, found in sorted(values.items(), key=lambda item: -np.mean(item[1][counts[-1]] or 0)):
+        cells = [
+            f"{np.mean(v):.3f}" + (f" ({min(v):.3f} to {max(v):.3f})" if len(v) > 1 else "") if v else ""
+            for v in found.values()
+        ]
+        lines.append([system, *cells])
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    protocols = "\n".join(dict.fromkeys(r["protocol"] for r in records))
+    report.write(
+        out.with_suffix(".md"), PAGE.format(task=task.name, table=table, protocol=protocols, stem=out.stem)
+    )
+    efficiency(values).savefig(out.with_suffix(".png"), dpi=110)
+
+
+PAGE = """<!-- made by `ssl-audio labels`; don't edit -->
+
+# How many labels does it take? {task}
+
+Accuracy by labels a class; of several draws of labels the mean and the range.
+
+{table}
+
+{protocol}.
+
+![accuracy by labels a class]({stem}.png)
+"""

@@ -1,0 +1,59 @@
+"""Few labels: every system at every count, drawn from training folds; goes on where it was."""
+
+import numpy as np
+import pytest
+from toys import experiment, make_store, wavs
+
+from ssl_audio import label_efficiency, pretrain, report
+from ssl_audio.config import Data
+from ssl_audio.evaluate.folds import Split
+from ssl_audio.evaluate.tasks import Task
+from ssl_audio.finetune import Finetune
+from ssl_audio.optim import Optim
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("labels")
+    store = make_store(wavs(folder / "wavs", takes=4), folder / "store")
+    folds = np.array([f"{i % 2}" for i in range(len(store))])
+    values = store.values
+    store.values = lambda column: folds if column == "fold" else values(column)  # tones have no folds
+    task = Task("toy/tone", "toy", "label", "fold", None)
+    for method in ("SimCLR", "VICReg"):
+        data = Data(store=str(store.path), seconds=0.3, batch=16)
+        pretrain.run(experiment(method, data=data, optim=Optim(steps=2, warmup=1)), folder / method)
+    out = folder / "labels.json"
+
+    def go(counts, draws):
+        recipe = Finetune(steps=3, batch=4)
+        runs = [folder / "SimCLR", folder / "VICReg"]
+        label_efficiency.run(runs, store, task, counts=counts, draws=draws, out=out, recipe=recipe)
+        return report.read(out)
+
+    return go, out
+
+
+def test_every_system_at_every_count_and_no_network_twice(judged):
+    go, out = judged
+    names = {f"toy-{m}, {how}" for m in ("simclr", "vicreg") for how in ("frozen", "fine-tuned")}
+    names |= {f"toy-simclr's network, {how}" for how in ("random", "from scratch")}
+    records = go((1, 2), 1)
+    assert {(r["system"], r["labels"]) for r in records} == {(n, c) for n in names for c in (1, 2)}
+    text = out.with_suffix(".md").read_text()
+    assert all(f"{r['value']:.3f}" in text for r in records)
+    assert out.with_suffix(".png").stat().st_size > 10_000
+    assert go((1, 2), 1) == records
+    again = go((1, 2), 2)
+    assert again[: len(records)] == records and {r["seed"] for r in again[len(records) :]} == {1}
+
+
+def test_the_probe_sees_the_drawn_labels_only():
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((40, 5)).astype(np.float32), np.array(["a", "b"] * 20)
+    split, some = Split("0", np.arange(30), np.arange(30, 40)), np.array([0, 1, 2, 3])
+    other = labels.copy()
+    other[4:] = "c"
+    expected = label_efficiency.probe(x, labels, split, some)
+    np.testing.assert_array_equal(label_efficiency.probe(x, other, split, some), expected)
+    assert set(expected) == {"a", "b"}
