@@ -46,7 +46,15 @@ def test_the_rooms_are_walked():
 def evaluated(encoder: str):
     """The small encoder for 16 bands with lively statistics, switched to evaluation; and its jitted embed."""
     net = small(ENCODERS[encoder]).build(16, rngs=nnx.Rngs(0))
-    net.embed(spec(6, 40) * 2 + 1)
+    graph, arrays = nnx.split(net)
+
+    @jax.jit
+    def lively(arrays):
+        net = nnx.merge(graph, arrays)
+        net.embed(spec(6, 40) * 2 + 1)
+        return nnx.as_pure(nnx.split(net)[1])
+
+    net = nnx.merge(graph, lively(nnx.as_pure(arrays)))
     net = nnx.view(net, use_running_average=True, raise_if_not_found=False)
     graph, arrays = nnx.split(net)
     arrays = nnx.as_pure(arrays)
@@ -61,7 +69,7 @@ def spec(b, f, seed=0):
 def test_encoder_shapes(encoder):
     net, embed = evaluated(encoder)
     x = spec(6, 40)
-    tokens = net(x)
+    tokens = jax.eval_shape(net, x)
     assert tokens.shape == (6, net.steps(40) * net.columns, net.token)
     assert embed(x).shape == (6, net.width)
     assert embed(x).dtype == tokens.dtype == jnp.float32
@@ -77,10 +85,10 @@ def test_embedding_does_not_depend_on_the_batch(encoder):
 
 
 @every_encoder
-@pytest.mark.parametrize("frames", [8, 16, 21, 31, 39])
+@pytest.mark.parametrize("frames", [8, 21, 39])
 def test_padding_changes_no_embedding(encoder, frames):
-    net, embed = evaluated(encoder)
-    alone = net.embed(spec(6, 40)[2:3, :frames])
+    _, embed = evaluated(encoder)
+    alone = embed(spec(6, 40)[2:3, :frames])
     for junk in (0.0, -3.0, 1e3):
         padded = spec(6, 40).at[2:, frames:].set(junk)
         np.testing.assert_allclose(

@@ -1,7 +1,8 @@
 """Judging embeddings, anybody's: arrays in, metrics with intervals out. numpy, scipy and scikit-learn only.
 
 Each evaluator is a module with `probe(x, y, folds, groups, *, test=None, seed=0)`, whose result has
-`.metrics`, a dict in which perfect embeddings have 1.
+`.metrics`, a dict in which perfect embeddings have 1. Measures that need no folds, or other labels, are
+functions: `geometry`, `retrieval`, `verification`, `multilabel`.
 """
 
 from ssl_audio.evaluate.folds import Outcome
