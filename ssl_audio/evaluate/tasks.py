@@ -142,8 +142,8 @@ def judge(
 
     Returns (records, outcomes). Metrics: "accuracy" (linear probe), "knn accuracy", "kmeans nmi", "kmeans
     ari", "kmeans accuracy", and "accuracy difference" of "ours - floor", where "best_floor" marks the floor
-    with the highest linear accuracy. outcomes: the linear probe of each system. ValueError: a system's rows
-    don't fit the labels.
+    with the highest linear accuracy and "p" is that of `stats.permutation`. outcomes: the linear probe of
+    each system. ValueError: a system's rows don't fit the labels.
     """
     if ours is not None and ours not in systems:
         raise ValueError(f"{task.name}: {ours!r} isn't among the systems {', '.join(systems)}")
@@ -229,6 +229,9 @@ def judge(
                 (low, high),
                 protocol,
                 best_floor=name == best,
+                p=stats.permutation(
+                    outcomes[ours].correct, outcomes[name].correct, groups[tested], seed=seed
+                ),
                 by_group=sums(outcomes[ours].correct, outcomes[name].correct, groups[tested]),
             )
     return records, outcomes

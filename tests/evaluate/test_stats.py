@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import scipy.stats
 
-from ssl_audio.evaluate.stats import bootstrap, by_group, means, paired, pooled
+from ssl_audio.evaluate.stats import bootstrap, by_group, holm, means, paired, permutation, pooled
 
 
 def test_coverage_of_the_clustered_interval():
@@ -73,3 +74,33 @@ def test_pooled_is_the_mean_over_seeds():
 def test_one_group_is_refused():
     with pytest.raises(ValueError, match="two or more"):
         bootstrap(np.ones(5), np.full(5, "a"))
+
+
+@pytest.mark.parametrize("count", [6, 40])  # all changes of signs, and some drawn
+def test_permutation_is_scipys(count):
+    rng = np.random.default_rng(count)
+    groups = rng.integers(count, size=300)
+    a, b = rng.random(300) < 0.6, rng.random(300) < 0.52
+    total, _ = by_group(a.astype(float) - b, groups)
+    mean = lambda x, y, axis: np.mean(x - y, axis)
+    outside = scipy.stats.permutation_test(
+        (total, np.zeros(count)), mean, permutation_type="samples", n_resamples=20_000, rng=rng
+    )
+    assert permutation(a, b, groups) == pytest.approx(outside.pvalue, abs=1e-9 if count == 6 else 0.015)
+    assert permutation(b, a, groups) == permutation(a, b, groups)
+    assert permutation(a, a, groups) == 1
+
+
+def test_permutation_cries_wolf_as_often_as_it_says():
+    """Without a difference 5 of 100 are below 0.05, though clips of a group go together."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(30), 10)
+    level = lambda: (rng.standard_normal(30)[groups] + 0.5 * rng.standard_normal(300) > 0).astype(float)
+    p = np.array([permutation(level(), level(), groups, 400, trial) for trial in range(500)])
+    assert 0.03 <= (p <= 0.05).mean() <= 0.08
+    assert permutation(np.ones(6), np.zeros(6), np.arange(6)) == 2 / 64
+
+
+def test_holm_of_a_worked_example():
+    np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+    assert holm(np.array([0.9, 0.8])).tolist() == [1, 1]
