@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from ssl_audio.encoders.layers import grouped
 from ssl_audio.losses import spread
 from ssl_audio.signal.masking import inverse_block_mask
 
@@ -112,7 +113,7 @@ class EAT:
         x = jnp.take_along_axis(jnp.concatenate([x, noise], 1), restore[..., None], 1)
         x = x.reshape(b, *grid, -1)
         for conv in net.blocks:
-            y = nnx.gelu(net.norm(conv(x)), approximate=False)
+            y = nnx.gelu(net.norm(grouped(conv, x)), approximate=False)
             x = x + y if x.shape == y.shape else y
         return net.out(x.reshape(b, n, -1))
 

@@ -11,6 +11,7 @@ from flax import nnx
 from latent import KEY, patch_sums, std
 from toys import METHODS, TALL
 
+from ssl_audio.encoders.layers import grouped
 from ssl_audio.methods import EAT
 from ssl_audio.train import split
 
@@ -79,6 +80,21 @@ def test_decoder_is_the_authors():
         y = y + F.gelu(F.layer_norm(z.permute(0, 2, 3, 1), (16,))).permute(0, 3, 1, 2)
     out = y.reshape(2, 16, 12).transpose(1, 2).numpy() @ np.asarray(net.out.kernel[...])
     np.testing.assert_allclose(found, out, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("side", [3, 4])
+def test_grouped_convolution_is_flaxs_with_its_gradients(side):
+    conv = nnx.Conv(12, 8, (side, side), feature_group_count=4, rngs=nnx.Rngs(0))
+    conv.bias[...] = jnp.arange(8.0)
+    graph, params = nnx.split(conv)
+    x = jax.random.normal(KEY, (2, 7, 5, 12))
+    results = [
+        jax.jit(jax.value_and_grad(lambda p, x, f=f: jnp.sum(jnp.sin(f(nnx.merge(graph, p), x))), (0, 1)))(
+            nnx.as_pure(params), x
+        )
+        for f in (lambda conv, x: conv(x), grouped)
+    ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *results)
 
 
 def test_utterance_loss_needs_a_class_token_and_may_be_left_out():
