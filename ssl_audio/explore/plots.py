@@ -212,6 +212,7 @@ def comparison(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
                 ax.plot(steps, values, color=COLOURS[0], lw=1.2)
                 if not len(steps):
                     ax.text(0.5, 0.5, "none", color=MUTED, ha="center", va="center", transform=ax.transAxes)
+                    ax.set_xticks([])
                 if key in shared:
                     ax.set_ylim(0, max(1.0, values.max(initial=0) * 1.05))
                 elif key == "rankme":
