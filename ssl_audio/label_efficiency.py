@@ -1,5 +1,6 @@
 """How many labels does it take? Runs, frozen and fine-tuned, against the same network without pretraining."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from ssl_audio.audio.store import Store
 from ssl_audio.embed import by_state, embed, restore
 from ssl_audio.evaluate import linear, stats
 from ssl_audio.evaluate.folds import splits, standardise
-from ssl_audio.evaluate.tasks import Task, columns
+from ssl_audio.evaluate.tasks import Task, columns, protocol_of
 from ssl_audio.explore.plots import efficiency
 from ssl_audio.finetune import Finetune, few, finetune
 from ssl_audio.train import start
@@ -35,70 +36,89 @@ def run(
 ) -> None:
     """Judge runs with few labels a class of each training fold, tested on the whole test fold.
 
-    folders: runs. draws: how often labels are drawn, by seeds 0, 1, ... out: the records, .json; the table
-    .md and the figure .png are written beside it. "from scratch" is trained once for each kind of encoder.
-    Run again, it goes on where it was.
+    folders: runs, each with a name of its own. draws: how often labels are drawn, by seeds 0, 1, ... out: the
+    records, .json; the table .md and the figure .png are written beside it. A network without pretraining is
+    judged once for each kind of encoder. Run again, it goes on where it was. ValueError: two runs have one
+    name.
     """
+    experiments = [config.load_run(folder) for folder in folders]
+    names = [experiment.name for experiment in experiments]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(
+            f"two runs are called {min(twice)!r}: records tell them apart by name; give one of them"
+        )
     known = {(r["system"], r["task"], r["seed"]) for r in report.read(out)} if out.exists() else set()
     labels, folds, groups, rows = columns(task, store)
     every = np.full(len(store), "", dtype=labels.dtype)
     every[rows] = labels
     todo = list(splits(folds, groups, task.test))
     tested = np.sort(np.concatenate([split.test for split in todo]))
-    networks: dict[str, str] = {}  # the first run's name of each kind of network
-    for folder in folders:
-        experiment, graph, state, name = restore(folder)
-        random = start(experiment)[1]
+    kinds = set()
+    for folder, experiment in zip(folders, experiments, strict=True):
         kind = config.digest((experiment.encoder, experiment.frontend, experiment.seed))
-        network = networks.setdefault(kind, experiment.name)
-        x = {f"{experiment.name}, frozen": embed(folder, store)[0][rows]}
-        tuned = {f"{experiment.name}, fine-tuned": state}
-        if network == experiment.name:
-            x[f"{network}'s network, random"] = by_state(experiment, graph, random, store)[rows]
-            tuned[f"{network}'s network, from scratch"] = random
-        for draw in range(draws):
-            for count in counts:
-                at = f"{task.name}, {count} label{'s' if count > 1 else ''} a class"
-                for system in (*x, *tuned):
-                    if (system, at, draw) in known:
-                        continue
-                    guess = np.full(len(labels), "", dtype=labels.dtype)
-                    for split in todo:
-                        some = few(labels, split.train, count, draw)
-                        if system in x:
-                            guess[split.test] = probe(x[system], labels, split, some)
-                        else:
-                            guess[split.test] = finetune(
-                                experiment, tuned[system], graph, store, every, rows[some], rows[split.test],
-                                recipe=recipe, seed=draw, title=f"{system}, {count} labels",
-                            )  # fmt: skip
-                    right = (guess == labels)[tested]
-                    record = {
-                        "task": at,
-                        "labels": count,
-                        "system": system,
-                        "metric": "accuracy",
-                        "value": float(right.mean()),
-                        "ci95": list(stats.bootstrap(right, groups[tested], seed=draw)),
-                        "n": len(tested),
-                        "groups": len(np.unique(groups[tested])),
-                        "seed": draw,
-                        "protocol": PROTOCOL.format(strength=STRENGTH, recipe=recipe, note=task.note),
-                        "data": store.hash,
-                        "model": name if system.startswith(f"{experiment.name}, ") else "",
-                        "code": provenance.code(),
-                    }
-                    report.append(out, [record])
-                    known.add((system, at, draw))
-                    print(f"{at}, {system}, draw {draw}: {record['value']:.3f}", flush=True)
+        # by name: pretrained? fine-tuned?
+        systems = {
+            f"{experiment.name}, frozen": (True, False),
+            f"{experiment.name}, fine-tuned": (True, True),
+        }
+        if new := kind not in kinds:
+            network = f"{experiment.name}'s network"
+            systems |= {f"{network}, random": (False, False), f"{network}, from scratch": (False, True)}
+        kinds.add(kind)
+        wanted = [
+            (draw, count, system)
+            for draw, count, system in itertools.product(range(draws), counts, systems)
+            if (system, scarce(task, count), draw) not in known
+        ]
+        if not wanted:
+            continue
+        _, graph, state, name = restore(folder)
+        states = {True: state, False: start(experiment)[1]}
+        x = {True: embed(folder, store)[0][rows]}
+        if new:
+            x[False] = by_state(experiment, graph, states[False], store)[rows]
+        for draw, count, system in wanted:
+            pretrained, tuned = systems[system]
+            guess = np.full(len(labels), "", dtype=labels.dtype)
+            for split in todo:
+                some = few(labels, split.train, count, draw)
+                if tuned:
+                    guess[split.test] = finetune(
+                        experiment, states[pretrained], graph, store, every, rows[some], rows[split.test],
+                        recipe=recipe, seed=draw, title=f"{system}, {count} labels",
+                    )  # fmt: skip
+                else:
+                    guess[split.test] = probe(x[pretrained], labels, split, some)
+            right = (guess == labels)[tested]
+            record = {
+                "task": scarce(task, count),
+                "labels": count,
+                "system": system,
+                "metric": "accuracy",
+                "value": float(right.mean()),
+                "ci95": list(stats.bootstrap(right, groups[tested], seed=draw)),
+                "n": len(tested),
+                "groups": len(np.unique(groups[tested])),
+                "seed": draw,
+                "protocol": PROTOCOL.format(strength=STRENGTH, recipe=recipe, where=protocol_of(task)),
+                "data": store.hash,
+                "model": name if pretrained else "",
+                "code": provenance.code(),
+            }
+            report.append(out, [record])
+            print(f"{record['task']}, {system}, draw {draw}: {record['value']:.3f}", flush=True)
     page(out, task)
 
 
 PROTOCOL = (
     "labels drawn from the training folds; frozen: standardised on all training clips, logistic regression, "
-    "C = {strength:g}; else all weights, {recipe.steps} steps of {recipe.batch}; {note}; "
-    "ci95: bootstrap over groups"
+    "C = {strength:g}; else all weights, {recipe.steps} steps of {recipe.batch}; {where}"
 )
+
+
+def scarce(task: Task, count: int) -> str:
+    """What the records call a task with so many labels a class."""
+    return f"{task.name}, {count} label{'s' if count > 1 else ''} a class"
 
 
 def probe(x, labels, split, some) -> np.ndarray:

@@ -2,23 +2,17 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
-from toys import experiment, make_store, wavs
+from toys import experiment, folded
 
 from ssl_audio import bench, report
 from ssl_audio.config import load_many
-from ssl_audio.evaluate.tasks import Task
 
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
-    store = make_store(wavs(folder / "wavs", takes=8), folder / "store")
-    folds = np.array([f"{i % 4}" for i in range(len(store))])
-    values = store.values
-    store.values = lambda column: folds if column == "fold" else values(column)  # tones have no folds
-    task = Task("toy/tone", "toy", "label", "fold", None)
+    store, task = folded(folder, takes=8, folds=4)
     made = [
         dataclasses.replace(experiment(m), name=m.lower(), watch_label="label") for m in ("SimCLR", "MAE")
     ]

@@ -85,7 +85,7 @@ def test_embedding_does_not_depend_on_the_batch(encoder):
 
 
 @every_encoder
-@pytest.mark.parametrize("frames", [8, 21, 39])
+@pytest.mark.parametrize("frames", [8, 16, 21, 31, 39])
 def test_padding_changes_no_embedding(encoder, frames):
     _, embed = evaluated(encoder)
     alone = embed(spec(6, 40)[2:3, :frames])

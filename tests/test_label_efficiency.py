@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from toys import experiment, make_store, wavs
+from toys import experiment, folded
 
 from ssl_audio import label_efficiency, pretrain, report
 from ssl_audio.config import Data
 from ssl_audio.evaluate.folds import Split
-from ssl_audio.evaluate.tasks import Task
 from ssl_audio.finetune import Finetune
 from ssl_audio.optim import Optim
 
@@ -15,19 +14,15 @@ from ssl_audio.optim import Optim
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory):
     folder = tmp_path_factory.mktemp("labels")
-    store = make_store(wavs(folder / "wavs", takes=4), folder / "store")
-    folds = np.array([f"{i % 2}" for i in range(len(store))])
-    values = store.values
-    store.values = lambda column: folds if column == "fold" else values(column)  # tones have no folds
-    task = Task("toy/tone", "toy", "label", "fold", None)
+    store, task = folded(folder, takes=4, folds=2)
     for method in ("SimCLR", "VICReg"):
         data = Data(store=str(store.path), seconds=0.3, batch=16)
         pretrain.run(experiment(method, data=data, optim=Optim(steps=2, warmup=1)), folder / method)
     out = folder / "labels.json"
 
-    def go(counts, draws):
+    def go(counts, draws, methods=("SimCLR", "VICReg")):
         recipe = Finetune(steps=3, batch=4)
-        runs = [folder / "SimCLR", folder / "VICReg"]
+        runs = [folder / method for method in methods]
         label_efficiency.run(runs, store, task, counts=counts, draws=draws, out=out, recipe=recipe)
         return report.read(out)
 
@@ -46,6 +41,11 @@ def test_every_system_at_every_count_and_no_network_twice(judged):
     assert go((1, 2), 1) == records
     again = go((1, 2), 2)
     assert again[: len(records)] == records and {r["seed"] for r in again[len(records) :]} == {1}
+
+
+def test_two_runs_of_one_name_are_refused(judged):
+    with pytest.raises(ValueError, match="two runs are called 'toy-simclr'"):
+        judged[0]((1,), 1, ("SimCLR", "SimCLR"))
 
 
 def test_the_probe_sees_the_drawn_labels_only():

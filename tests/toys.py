@@ -19,6 +19,7 @@ from ssl_audio.audio.scan import scan
 from ssl_audio.audio.store import Store
 from ssl_audio.config import Data, Experiment, View
 from ssl_audio.encoders import GRU, AudioNTT, Context, ViT, Wav2Vec2
+from ssl_audio.evaluate.tasks import Task
 from ssl_audio.optim import Optim
 from ssl_audio.signal.augment import Crop, Gain
 from ssl_audio.signal.frontend import LogMel
@@ -130,6 +131,14 @@ def wavs(folder: Path, *, takes: int = 6, seconds: float = 0.3, seed: int = 0) -
 def make_store(folder: Path, out: Path) -> Store:
     build(scan(folder), out, rate=RATE, workers=1)
     return Store(out)
+
+
+def folded(folder: Path, takes: int, folds: int) -> tuple[Store, Task]:
+    """A store of tones dealt into folds, and the task of telling them apart."""
+    store = make_store(wavs(folder / "wavs", takes=takes), folder / "store")
+    fold, values = np.array([f"{i % folds}" for i in range(len(store))]), store.values
+    store.values = lambda column: fold if column == "fold" else values(column)  # tones have no folds
+    return store, Task("toy/tone", "toy", "label", "fold", None)
 
 
 def experiment(method: str = "SimCLR", /, **changes) -> Experiment:

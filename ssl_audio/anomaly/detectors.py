@@ -16,7 +16,7 @@ from jaxtyping import Float, Float64, Shaped
 from scipy.spatial.distance import cdist
 from sklearn.covariance import ledoit_wolf
 
-from ssl_audio.evaluate.folds import finite, splits
+from ssl_audio.evaluate.folds import finite, splits, unit
 
 
 def _ready(x: np.ndarray, width: int | None = None) -> Float64[np.ndarray, "n d"]:
@@ -75,7 +75,7 @@ class KNN:
         return replace(self, mean=mean, scale=scale, bank=(x - mean) / scale)
 
     def _length(self, x):
-        return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) if self.normalise else x
+        return unit(x) if self.normalise else x
 
     def score(self, x: Float[np.ndarray, "m d"]) -> Float64[np.ndarray, " m"]:
         """Mean distance of each row to its k nearest of the bank. ValueError: NaN, or another width."""

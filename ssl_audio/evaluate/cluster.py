@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped
+from joblib import cpu_count
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from threadpoolctl import threadpool_limits
 
-from ssl_audio.evaluate.folds import cores, finite, splits, standardise
+from ssl_audio.evaluate.folds import finite, splits, standardise, unit
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,7 @@ def probe(
     """
     finite(x)
     tested = np.sort(np.concatenate([split.test for split in splits(folds, groups, test)]))
-    z = standardise(x[tested], np.arange(len(tested)))
-    z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+    z = unit(standardise(x[tested], np.arange(len(tested))))
     code = np.unique(y[tested], return_inverse=True)[1]
 
     def run(one: int) -> Int64[np.ndarray, " m"]:
@@ -79,7 +79,7 @@ def probe(
             means = KMeans(int(code.max()) + 1, n_init=10, random_state=seed * seeds + one)
             return means.fit_predict(z).astype(np.int64)
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cpu_count()) as pool:
         found = list(pool.map(run, range(seeds)))
     nmi = np.array([normalized_mutual_info_score(code, one) for one in found])
     ari = np.array([adjusted_rand_score(code, one) for one in found])

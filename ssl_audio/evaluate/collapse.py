@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int32
 
+from ssl_audio.evaluate.folds import unit
 from ssl_audio.evaluate.geometry import embedding_std, rankme
 
 LEAST_STD, LEAST_RANK, LEAST_TARGET = 0.05, 2.0, 0.1
@@ -35,8 +36,7 @@ def look(
 
 def leave_one_out(x: Float[np.ndarray, "n d"], y: Int32[np.ndarray, " n"], k: int = 5) -> float:
     """Accuracy of a majority vote of the k nearest others by cosine: cheap, within the set, no protocol."""
-    z = x - x.mean(0)
-    z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+    z = unit(x - x.mean(0))
     near = z @ z.T
     np.fill_diagonal(near, -np.inf)
     votes = y[np.argsort(-near, 1, kind="stable")[:, :k]]

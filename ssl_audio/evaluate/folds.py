@@ -1,6 +1,5 @@
 """Training and test rows from folds and groups, and what a classifier's probe hands back."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -110,6 +109,6 @@ def standardise(x: Float[np.ndarray, "n d"], rows: Int64[np.ndarray, " m"]) -> F
     return ((x - mean) * scale).astype(np.float32)
 
 
-def cores() -> int:
-    """Processor cores that this process may use: more threads than these fight over the cache."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def unit(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """Rows scaled to length 1; a row of zeros stays."""
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Float
 
+from ssl_audio.evaluate.folds import unit
+
 
 def rankme(x: Float[np.ndarray, "n d"]) -> float:
     """Effective rank, between 1 and min(n, d): exp of the entropy of the normalised singular values.
@@ -22,7 +24,7 @@ def embedding_std(x: Float[np.ndarray, "n d"]) -> float:
 
     About 1 for an isotropic cloud, 0 for a collapsed one (Chen and He, "SimSiam", 2021, figure 2).
     """
-    return float(unit(x).std(0).mean() * np.sqrt(x.shape[1]))
+    return float(unit(x.astype(np.float64)).std(0).mean() * np.sqrt(x.shape[1]))
 
 
 def participation(x: Float[np.ndarray, "n d"]) -> float:
@@ -40,7 +42,7 @@ def alignment(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "n d"]) -> float
     a, b: row i of both is one pair, two views of a clip or two clips of a class. Wang and Isola,
     "Understanding Contrastive Representation Learning through Alignment and Uniformity", 2020.
     """
-    return float(((unit(a) - unit(b)) ** 2).sum(1).mean())
+    return float(((unit(a.astype(np.float64)) - unit(b.astype(np.float64))) ** 2).sum(1).mean())
 
 
 def uniformity(x: Float[np.ndarray, "n d"]) -> float:
@@ -48,7 +50,7 @@ def uniformity(x: Float[np.ndarray, "n d"]) -> float:
 
     Wang and Isola, 2020, with t = 2; -4 is what many dimensions evenly filled come to.
     """
-    z, total = unit(x), 0.0
+    z, total = unit(x.astype(np.float64)), 0.0
     for rows in np.array_split(z, -(-len(z) // 1024)):  # bounded memory
         total += np.exp(4 * (rows @ z.T - 1)).sum()
     return float(np.log((total - len(z)) / (len(z) * (len(z) - 1))))
@@ -59,7 +61,7 @@ def isotropy(x: Float[np.ndarray, "n d"]) -> float:
 
     Of the vectors scaled to length 1. Mu and Viswanath, "All-but-the-Top", 2018, equation 7.
     """
-    z = unit(x)
+    z = unit(x.astype(np.float64))
     axes = np.linalg.eigh(z.T @ z)[1]
     along = z @ np.concatenate([axes, -axes], axis=1)
     sums = np.exp(along).sum(0)
@@ -99,9 +101,3 @@ def intrinsic_dimension(x: Float[np.ndarray, "n d"]) -> float:
     if len(ratio) < 2 or not ratio.sum() > 0:
         raise ValueError("intrinsic dimension: needs three or more different clips")
     return float((len(ratio) - 1) / ratio.sum())
-
-
-def unit(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """Rows scaled to length 1, in float64; a row of zeros stays."""
-    z = x.astype(np.float64)
-    return z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)

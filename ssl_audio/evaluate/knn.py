@@ -8,7 +8,7 @@ or features with a large common offset, such as log-mel statistics, would be a f
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from ssl_audio.evaluate.folds import Outcome, finite, splits, standardise
+from ssl_audio.evaluate.folds import Outcome, finite, splits, standardise, unit
 
 
 def probe(
@@ -30,8 +30,7 @@ def probe(
     classes, code = np.unique(y, return_inverse=True)
     predicted = np.full(len(x), -1)
     for split in splits(folds, groups, test):
-        z = standardise(x, split.train)
-        z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+        z = unit(standardise(x, split.train))
         train, label = z[split.train], code[split.train]
         near = min(k, len(train))
         for rows in np.array_split(split.test, -(-len(split.test) // 1024)):  # bounded memory

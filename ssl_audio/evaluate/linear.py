@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64, Shaped
+from joblib import cpu_count
 from scipy.linalg import eigh
 from scipy.special import log_softmax
 from threadpoolctl import threadpool_limits
 
-from ssl_audio.evaluate.folds import Outcome, Split, cores, finite, inner, splits, standardise
+from ssl_audio.evaluate.folds import Outcome, Split, finite, inner, splits, standardise
 
 STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
@@ -133,8 +134,9 @@ def probe(
     finite(x)
     classes, code = np.unique(y, return_inverse=True)
     todo = list(splits(folds, groups, test))
-    # a fold a thread: the matrices are too narrow for BLAS's own threads to pay
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores()) as pool:
+    # a fold a thread: the matrices are too narrow for BLAS's own threads to pay; more folds at once than
+    # cores fight over the cache
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cpu_count()) as pool:
         done = list(
             pool.map(lambda split: _fold(x, code, len(classes), folds, groups, strengths, split), todo)
         )

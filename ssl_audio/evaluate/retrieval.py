@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped
 
-from ssl_audio.evaluate.folds import finite, standardise
+from ssl_audio.evaluate.folds import finite, standardise, unit
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ def search(
     another group.
     """
     finite(x)
-    z = standardise(x, np.arange(len(x)))
-    z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+    z = unit(standardise(x, np.arange(len(x))))
     code, group = (np.unique(a, return_inverse=True)[1] for a in (y, groups))
     precision, first = np.full(len(x), np.nan), np.zeros(len(x), np.int64)
     for rows in np.array_split(np.arange(len(x)), -(-len(x) // 512)):  # bounded memory

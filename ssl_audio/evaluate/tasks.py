@@ -121,6 +121,11 @@ def sums(
     return [[int(t), int(s)] for t, s in zip(total, size, strict=True)]
 
 
+def protocol_of(task: Task) -> str:
+    """What a record's protocol says of folds and interval."""
+    return (f"{task.note}; " if task.note else "") + "ci95: percentile bootstrap over groups"
+
+
 def judge(
     task: Task,
     labels: Shaped[np.ndarray, " n"],
@@ -154,7 +159,7 @@ def judge(
             )
     outcomes: dict[str, Outcome] = {}
     records: list[dict[str, Any]] = []
-    where = (f"{task.note}; " if task.note else "") + "ci95: percentile bootstrap over groups"
+    where = protocol_of(task)
     fitted = (
         "linear: standardised, logistic regression, C of {} by cross-validation within the training folds, {}"
     )

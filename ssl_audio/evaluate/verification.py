@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped
 
+from ssl_audio.evaluate.folds import unit
+
 
 @dataclass(frozen=True)
 class Errors:
@@ -55,8 +57,7 @@ def errors(score: Float[np.ndarray, " p"], same: Bool[np.ndarray, " p"]) -> Erro
 
 def cosine(x: Float[np.ndarray, "n d"], pairs: Int64[np.ndarray, "p 2"]) -> Float[np.ndarray, " p"]:
     """Cosine similarity of pairs of rows."""
-    z = x.astype(np.float64)
-    z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+    z = unit(x.astype(np.float64))
     return np.einsum("pd,pd->p", z[pairs[:, 0]], z[pairs[:, 1]])
 
 

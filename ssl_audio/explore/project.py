@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from ssl_audio.evaluate.folds import finite
+from ssl_audio.evaluate.folds import finite, unit
 
 
 def standardised(x: Float[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
@@ -56,8 +56,7 @@ def neighbours(x: Float[np.ndarray, "n d"], k: int = 5) -> Int64[np.ndarray, "n 
 
     k is lowered to n - 1. ValueError: x isn't finite.
     """
-    z = standardised(x)
-    z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+    z = unit(standardised(x))
     k, found = min(k, len(z) - 1), []
     for begin in range(0, len(z), 1024):  # a block at a time: n x n wouldn't fit for a big store
         near = z[begin : begin + 1024] @ z.T
