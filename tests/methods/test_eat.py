@@ -29,6 +29,19 @@ def test_teacher_is_the_average_in_closed_form(parts):
     latent.teacher_is_the_average_in_closed_form(parts)
 
 
+@dataclasses.dataclass(frozen=True)
+class Unnormalised(EAT):
+    """The last layer as it is for a target: with the two normalisations nothing collapses in 400 steps."""
+
+    def target(self, teacher, x):
+        return teacher.norm(teacher.layers(x)[-1])[:, -x.shape[1] :]
+
+
+def test_without_teacher_and_normalisation_the_targets_collapse_and_the_alarm_tells(store):
+    broken = Unnormalised(**vars(METHODS["EAT"]["method"]) | {"teacher": False})
+    assert (latent.alarm("EAT", store), latent.alarm("EAT", store, broken)) == (False, True)
+
+
 def test_every_clone_sees_its_own_blocks_and_the_teacher_passes_once(parts):
     _made, _, spec, look = parts
     (_, (_, calls)), (_, _, grad) = look(spec)

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from latent import alarm
 from toys import METHODS, experiment, started
 
 from ssl_audio.losses import unit
+from ssl_audio.methods import MoCo
 
 
 def built(**changes):
@@ -104,3 +106,26 @@ def test_no_gradient_reaches_the_teacher():
     online, teacher = jax.jit(jax.grad(loss, (0, 1)))(state.params, state.frozen, state.rest)
     assert not any(np.any(g) for g in jax.tree.leaves(teacher))
     assert all(np.any(g) for g in jax.tree.leaves(online))
+
+
+@dataclasses.dataclass(frozen=True)
+class Stale(MoCo):
+    """A queue that keeps its first noise, and projections without their last normalisation, which would hold
+    them apart."""
+
+    def build(self, encoder, *, rngs):
+        net = super().build(encoder, rngs=rngs)
+        for part in (net.online, net.teacher):
+            part.project.layers = nnx.List(list(part.project.layers)[:-1])
+        return net
+
+    def loss(self, net, views, batch, key):
+        noise = net.queue[...]
+        found = super().loss(net, views, batch, key)
+        net.queue[...] = noise
+        return found
+
+
+def test_without_other_clips_keys_the_projections_collapse_and_the_alarm_tells(store):
+    broken = Stale(**vars(METHODS["MoCo"]["method"]) | {"queue": 8, "predictor": False})
+    assert (alarm("MoCo", store), alarm("MoCo", store, broken)) == (False, True)
