@@ -22,7 +22,7 @@ view = View(wave=(Crop(24_000),), spec=(mixup, resize, fader))
 base = Experiment(
     name="base",
     method=SimCLR(temperature=0.1),
-    encoder=AudioNTT(width=512, channels=32, dropout=0.0, levels=True),
+    encoder=AudioNTT(width=512, channels=32, dropout=0.0, stages=3),
     views=(view, view),
     frontend=LogMel(rate=16_000, n_fft=1024, win=1024, hop=320, mels=64, fmin=60.0, fmax=7_800.0, floor=1e-5),
     data=Data(store="stores/esc50", seconds=3.0, batch=128),

@@ -33,7 +33,7 @@ view = View(wave=(crop, gain, noise), spec=(mixup, resize, fader, equaliser))
 base = Experiment(
     name="base",
     method=SimCLR(temperature=0.1),
-    encoder=AudioNTT(width=512, channels=32, dropout=0.0, levels=True),
+    encoder=AudioNTT(width=512, channels=32, dropout=0.0, stages=3),
     views=(view, view),
     frontend=LogMel(rate=8_000, n_fft=512, win=160, hop=80, mels=40, fmin=60.0, fmax=3_900.0, floor=1e-5),
     data=Data(store="stores/fsdd-8000", seconds=0.6, batch=128, short="pad"),
@@ -79,7 +79,7 @@ experiments = (
     changed("temperature 0.03", "method", temperature=0.03),
     changed("temperature 0.3", "method", temperature=0.3),
     changed("64 channels", "encoder", channels=64),
-    changed("last layer alone", "encoder", levels=False),
+    changed("last layer alone", "encoder", stages=1),
     masked("mae 4x8", (4, 8)),
     masked("mae 8x8", (8, 8)),
     masked("mae 2x8", (2, 8)),

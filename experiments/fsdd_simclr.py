@@ -41,10 +41,10 @@ view = View(
 experiment = Experiment(
     name="fsdd_simclr",
     method=SimCLR(temperature=0.1),
-    encoder=AudioNTT(width=512, channels=32, dropout=0.0),
+    encoder=AudioNTT(width=512, channels=32, dropout=0.0, stages=5, statistics=True),
     views=(view, view),
     frontend=LogMel(rate=8_000, n_fft=512, win=160, hop=80, mels=40, fmin=60.0, fmax=3_900.0, floor=1e-5),
-    data=Data(store="stores/fsdd-8000", seconds=0.6, batch=128, short="pad"),
-    optim=Optim(steps=1500, rate=1e-3, warmup=50, decay=1e-4, clip=1.0),
+    data=Data(store="stores/fsdd-8000", seconds=0.6, batch=64, short="pad"),
+    optim=Optim(steps=3000, rate=1e-3, warmup=100, decay=1e-4, clip=1.0),
     save_every=250,
 )

@@ -41,7 +41,7 @@ strong = View(
 )
 plain = View(wave=(Crop(3_840), Gain(6.0)))  # 48 frames
 whole = View(wave=(Gain(10.0), Noise((5.0, 40.0))), spec=(MixupLogExp(0.2), RandomEqualiser(1.0)))  # unmoved
-conv = AudioNTT(width=512, channels=32, dropout=0.0, levels=True)
+conv = AudioNTT(width=512, channels=32, dropout=0.0, stages=3)
 vit = ViT(width=128, depth=3, heads=4, patch=(4, 8))
 with_class = dataclasses.replace(vit, cls=True)
 wave = Wav2Vec2(

@@ -30,15 +30,13 @@ def timed(experiment: Experiment, store: Store, minutes: float, measured: int = 
     batches = Batches(store, samples=samples, batch=data.batch, seed=0, short=data.short, labels=label)
     batch = jax.device_put(batches[0])
 
-    def turns(count, state):
-        for _ in range(count):
-            state, logs = step(state, batch)
-        return jax.block_until_ready((state, logs))[0]
-
-    state = turns(3, state)  # the first compiles
-    begun = time.perf_counter()
-    turns(measured, state)
-    steps = max(1, int(minutes * 60 * measured / (time.perf_counter() - begun)))
+    times = []
+    for _ in range(3 + measured):
+        begun = time.perf_counter()
+        state = jax.block_until_ready(step(state, batch))[0]
+        times.append(time.perf_counter() - begun)
+    # the first compiles; a median, since other work may come between
+    steps = max(1, int(minutes * 60 / np.median(times[3:])))
     optim = dataclasses.replace(
         experiment.optim, steps=steps, warmup=min(experiment.optim.warmup, steps // 10)
     )
@@ -55,11 +53,12 @@ def run(
     seeds: Sequence[int],
     runs: Path,
     out: Path,
+    title: str = "Every experiment, the same minutes",
 ) -> None:
     """Train every experiment from every seed; judge it beside its twin with random weights, itself at step 0.
 
     Run again, it goes on where it was; what is judged is not judged again. out: the records, <name>.json; the
-    table <name>.md and the curves <name>.png are written beside it.
+    table <name>.md, under the title, and the curves <name>.png are written beside it.
     """
     known = {(r["system"], r["seed"], r["task"]) for r in report.read(out)} if out.exists() else set()
     twins: dict = {}
@@ -79,8 +78,8 @@ def run(
         )
         pretrain.run(chosen, folder)
         report.append(out, records(folder, store, task, twins))
-        page(out, runs, task)
-    page(out, runs, task)
+        page(out, runs, task, title)
+    page(out, runs, task, title)
 
 
 def records(folder: Path, store: Store, task: Task, twins: dict) -> list[dict]:
@@ -143,7 +142,7 @@ HEAD = ("experiment", "encoder", "parameters", "steps", "minutes", "linear (each
         "random weights", "difference", "collapse alarm")  # fmt: skip
 
 
-def page(out: Path, runs: Path, task: Task) -> None:
+def page(out: Path, runs: Path, task: Task, title: str) -> None:
     """The table of all that is in the records, best first, and the curves of the first seed's runs."""
     chosen = report.seeds([r for r in report.read(out) if r["task"] == task.name])
     by = {(key[1], key[2]): group for key, group in chosen.items()}
@@ -155,9 +154,8 @@ def page(out: Path, runs: Path, task: Task) -> None:
         rows.append([name, "", "", "", "", *each, "", "", "", ""])
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
     protocol = by["log-mel", "accuracy"][0]["protocol"]
-    report.write(
-        out.with_suffix(".md"), PAGE.format(task=task.name, table=table, stem=out.stem, protocol=protocol)
-    )
+    text = PAGE.format(title=title, task=task.name, table=table, stem=out.stem, protocol=protocol)
+    report.write(out.with_suffix(".md"), text)
     first = {name: sorted(runs.glob(f"{name}-*")) for name in names}
     if logs := {name: metrics(folders[0]) for name, folders in first.items() if folders}:
         comparison(logs).savefig(out.with_suffix(".png"), dpi=80)
@@ -197,12 +195,12 @@ def both(values) -> str:
 
 PAGE = """<!-- made by `ssl-audio bench`; don't edit -->
 
-# Every method on {task}
+# {title}
 
-The same minutes of training for each, then frozen embeddings of all clips under one protocol, beside the same
-network with random weights. The interval of the difference is over recordings, the seeds pooled where there
-are several; where it holds zero, the method is not shown to beat random weights. Minutes are by the run's
-clock, compilation and looks at the embeddings among them.
+Task {task}. The same minutes of training for each, then frozen embeddings of all clips under one protocol,
+beside the same network with random weights. The interval of the difference is over recordings, the seeds
+pooled where there are several; where it holds zero, the experiment is not shown to beat random weights.
+Minutes are by the run's clock, compilation and looks at the embeddings among them.
 
 {protocol}.
 

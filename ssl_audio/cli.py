@@ -289,16 +289,17 @@ def bench(args: list[str]) -> None:
             out: the records, .json; the table (.md) and the curves (.png) are written beside it.
         """
         from ssl_audio import bench, pretrain
-        from ssl_audio.config import load_many
+        from ssl_audio.config import execute, load_many
         from ssl_audio.evaluate.tasks import find
 
         chosen, found = load_many(experiments), find(task)
+        title = (execute(experiments).__doc__ or experiments.stem).strip().partition("\n")[0]
         if unknown := set(only) - {e.name for e in chosen}:
             names = " ".join(e.name for e in chosen)
             raise ValueError(f"{', '.join(sorted(unknown))}: not in {experiments}, which has {names}")
         chosen = [e for e in chosen if not only or e.name in only]
         store = pretrain.prepared(found, chosen[0].frontend.rate, corpora())
-        bench.run(chosen, store, found, minutes=minutes, seeds=seeds, runs=runs, out=out)
+        bench.run(chosen, store, found, minutes=minutes, seeds=seeds, runs=runs, out=out, title=title)
         print(f"{out.with_suffix('.md')}")
 
     parse(go, args, "bench")

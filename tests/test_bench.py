@@ -17,7 +17,9 @@ def judged(tmp_path_factory):
         dataclasses.replace(experiment(m), name=m.lower(), watch_label="label") for m in ("SimCLR", "MAE")
     ]
     out, runs = folder / "methods.json", folder / "runs"
-    go = lambda seeds: bench.run(made, store, task, minutes=0.02, seeds=seeds, runs=runs, out=out)
+    go = lambda seeds: bench.run(
+        made, store, task, minutes=0.02, seeds=seeds, runs=runs, out=out, title="Two"
+    )
     go((0,))
     return folder, go, out
 
@@ -33,6 +35,7 @@ def test_everything_is_judged_beside_its_twin(judged):
 def test_the_table_says_what_the_records_say(judged):
     folder, _, out = judged
     text = (folder / "methods.md").read_text()
+    assert "\n# Two\n" in text
     for r in report.read(out):
         if r["metric"] == "accuracy":
             assert f"{r['value']:.3f}" in text

@@ -1,6 +1,7 @@
 """Convolutional encoders."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +16,8 @@ class AudioNTT:
     """BYOL-A's convnet: three blocks of 3x3 convolution, then two layers on each time step, mean + max over
     time.
 
-    With `levels` the earlier stages are part of the embedding, as the convolutions are in AudioNTT2: what the
-    last layer has unlearnt for the pretext's sake is still there.
+    With more `stages` than the last the earlier ones are part of the embedding, as the convolutions are in
+    AudioNTT2: what the last layer has unlearnt for the pretext's sake is still there.
 
     Niizumi et al., "BYOL for Audio: Self-Supervised Learning for General-Purpose Audio Representation", 2021.
     """
@@ -26,8 +27,11 @@ class AudioNTT:
     channels: int = 64
     """Channels of the convolutions."""
     dropout: float = 0.3
-    levels: bool = False
-    """Tokens hold what the convolutions and each of the two layers make, side by side, not the last alone."""
+    stages: int = 1
+    """Whose outputs a token holds side by side, of the three blocks (their bands and frames averaged down to
+    those of the last) and the two layers: the last so many, 1 to 5."""
+    statistics: bool = False
+    """The embedding is mean, maximum and deviation over time side by side, instead of mean + max."""
 
     def build(self, mels: int, *, rngs: nnx.Rngs) -> nnx.Module:
         """The network for spectrograms of `mels` bands, a multiple of 8."""
@@ -35,7 +39,9 @@ class AudioNTT:
             raise ValueError(
                 f"AudioNTT halves the frequency axis three times: {mels} bands are not a multiple of 8"
             )
-        return AudioNTTNet(self, mels, rngs=rngs)
+        if not 1 <= self.stages <= 5:
+            raise ValueError(f"AudioNTT has 5 stages, three blocks and two layers; got stages={self.stages}")
+        return AudioNTTNet(self, mels, 3, range(5 - self.stages, 5), self.statistics, rngs=rngs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +64,7 @@ class AudioNTT2:
             raise ValueError(
                 f"AudioNTT2 halves the frequency axis twice: {mels} bands are not a multiple of 4"
             )
-        return AudioNTTNet(self, mels, rngs=rngs, blocks=2, skip=True)
+        return AudioNTTNet(self, mels, 2, (1, 3), rngs=rngs)
 
 
 def convolve(x, kernel):
@@ -146,12 +152,21 @@ class ConvBlock(nnx.Module):
 
 class AudioNTTNet(nnx.Module):
     def __init__(
-        self, c: AudioNTT | AudioNTT2, mels: int, *, rngs: nnx.Rngs, blocks: int = 3, skip: bool = False
+        self,
+        c: AudioNTT | AudioNTT2,
+        mels: int,
+        blocks: int,
+        stages: Sequence[int],
+        statistics: bool = False,
+        *,
+        rngs: nnx.Rngs,
     ):
         features = c.channels * (mels // 2**blocks)
-        self.levels = isinstance(c, AudioNTT) and c.levels
-        self.width = self.token = c.width + (skip or self.levels) * features + self.levels * c.width
-        self.patch, self.columns, self.skip = (2**blocks, mels), 1, skip  # what a token covers: frames, bands
+        sizes = blocks * [features] + 2 * [c.width]
+        self.stages, self.statistics = tuple(stages), statistics
+        self.token = sum(sizes[i] for i in stages)
+        self.width = self.token * (3 if statistics else 1)
+        self.patch, self.columns = (2**blocks, mels), 1  # what a token covers: frames, bands
         self.blocks = nnx.List(
             [ConvBlock(c.channels if i else 1, c.channels, rngs=rngs) for i in range(blocks)]
         )
@@ -172,7 +187,7 @@ class AudioNTTNet(nnx.Module):
                 f"AudioNTT needs {self.patch[0]} frames at least ({len(self.blocks)} halvings); "
                 f"got {spec.shape[1]}"
             )
-        x = spec[..., None]
+        x, made = spec[..., None], []
         for conv in self.blocks:
             if (
                 frames is not None
@@ -180,21 +195,33 @@ class AudioNTTNet(nnx.Module):
                 x = jnp.where(within(frames, x.shape[1])[..., None, None], x, 0)
                 frames = frames // 2
             x = conv(x)
+            made.append(x)
         b, n, m, c = x.shape
-        features = x.reshape(b, n, m * c)
-        first = nnx.relu(self.fc1(features))
-        x = nnx.relu(self.fc2(self.drop(first, deterministic=key is None, rngs=key)))
-        if self.levels:
-            return jnp.concatenate([features, first, x], -1)
-        return jnp.concatenate([features, x], -1) if self.skip else x
+        made = [averaged(y, n, m).reshape(b, n, m * c) for y in made]
+        made.append(nnx.relu(self.fc1(made[-1])))
+        made.append(nnx.relu(self.fc2(self.drop(made[-1], deterministic=key is None, rngs=key))))
+        return jnp.concatenate([made[i] for i in self.stages], -1)
 
     def embed(
         self, spec: Float[Array, "b f m"], frames: Int[Array, " b"] | None = None, key: Array | None = None
     ) -> Float[Array, "b d"]:
-        """Embedding: mean + max over time."""
+        """Embedding: mean + max over time, or with `statistics` mean, maximum and deviation."""
         x = self(spec, frames, key)
         mask = None if frames is None else within(jnp.maximum(self.steps(frames), 1), x.shape[1])
-        return masked_mean(x, mask) + masked_max(x, mask)
+        mean, most = masked_mean(x, mask), masked_max(x, mask)
+        if not self.statistics:
+            return mean + most
+        # never quite zero: the gradient of a root has no end there
+        spread = jnp.sqrt(masked_mean(jnp.square(x - mean[:, None]), mask) + 1e-6)
+        return jnp.concatenate([mean, most, spread], -1)
+
+
+def averaged(x: Float[Array, "b f m c"], frames: int, bands: int) -> Float[Array, "b {frames} {bands} c"]:
+    """Means over so many frames and bands that these are left; what doesn't fill the last frame is left
+    out."""
+    b, f, m, c = x.shape
+    every = f // frames
+    return x[:, : frames * every].reshape(b, frames, every, bands, m // bands, c).mean((2, 4))
 
 
 class Conv(nnx.Module):

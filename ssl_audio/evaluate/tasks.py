@@ -160,11 +160,10 @@ def judge(
     outcomes: dict[str, Outcome] = {}
     records: list[dict[str, Any]] = []
     where = protocol_of(task)
-    fitted = (
-        "linear: standardised, logistic regression, C of {} by cross-validation within the training folds, {}"
-    )
+    until = "" if len(strengths) < 4 else ", rising until two in a row are worse,"  # of three all are tried
+    fitted = f"linear: standardised, logistic regression, C of {list(strengths)}{until} by cross-validation"
     protocols = {
-        "accuracy": fitted.format(list(strengths), where),
+        "accuracy": f"{fitted} within the training folds, {where}",
         "majority": f"most frequent class of the training folds, {where}",
         "knn": f"kNN: standardised on the training folds, cosine, k=10, T=0.07, {where}",
         "kmeans": "k-means: standardised, length 1, a cluster a class, 10 starts, mean of 5 seeds, ",

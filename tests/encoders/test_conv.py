@@ -141,13 +141,46 @@ def test_batch_norm_is_pytorchs():
     assert ours(x.astype(jnp.bfloat16)).dtype == jnp.bfloat16
 
 
-def test_levels_stand_side_by_side():
-    """The last part of a token is the plain network's; the first is what its convolutions made."""
-    plain = AudioNTT(width=16, channels=4, dropout=0.0).build(16, rngs=nnx.Rngs(0))
-    net = AudioNTT(width=16, channels=4, dropout=0.0, levels=True).build(16, rngs=nnx.Rngs(0))
-    x = draw(3, 24, 16)
-    assert net.width == net.token == 4 * 2 + 2 * 16 and net.embed(x).shape == (3, net.width)
-    tokens = net(x)
-    np.testing.assert_allclose(tokens[..., -16:], plain(x), rtol=1e-5, atol=1e-6)
-    features, first = tokens[..., :8], tokens[..., 8:24]
-    np.testing.assert_allclose(nnx.relu(net.fc1(features)), first, rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("stages", [1, 2, 3, 4, 5])
+def test_stages_stand_side_by_side(stages):
+    """The last is the plain network's; a block's is averaged down to 8 frames and an eighth of the bands."""
+    net = AudioNTT(width=16, channels=4, dropout=0.0, stages=stages).build(16, rngs=nnx.Rngs(0))
+    x = draw(3, 29, 16)
+    y, made = x[..., None], []
+    for conv in net.blocks:
+        y = conv(y)
+        f, m = y.shape[1] // 3 * 3, y.shape[2]
+        made.append(y[:, :f].reshape(3, 3, f // 3, 2, m // 2, 4).mean((2, 4)).reshape(3, 3, 8))
+    made.append(nnx.relu(net.fc1(made[-1])))
+    made.append(nnx.relu(net.fc2(made[-1])))
+    expected = np.concatenate(made[-stages:], 2)
+    assert net.width == net.token == expected.shape[2]
+    np.testing.assert_allclose(net(x), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(net.embed(x), expected.mean(1) + expected.max(1), rtol=1e-5, atol=1e-6)
+
+
+def test_statistics_are_mean_maximum_and_deviation_whose_gradient_is_finite():
+    net = AudioNTT(width=16, channels=4, dropout=0.0, stages=5, statistics=True).build(16, rngs=nnx.Rngs(0))
+    x = draw(3, 32, 16)
+    tokens = np.asarray(net(x))
+    expected = np.concatenate([tokens.mean(1), tokens.max(1), tokens.std(1)], 1)
+    assert expected.shape[1] == net.width == 3 * net.token
+    np.testing.assert_allclose(net.embed(x), expected, rtol=1e-4, atol=1e-3)
+    net = nnx.view(net, use_running_average=True)
+    silent = jnp.zeros((2, 8, 16))  # one token: no deviation
+    assert np.isfinite(jax.grad(lambda x: net.embed(x).sum())(silent)).all()
+
+
+def test_of_padded_clips_the_valid_frames_alone_are_heard():
+    made = AudioNTT(width=16, channels=4, dropout=0.0, stages=5, statistics=True)
+    net = nnx.view(made.build(16, rngs=nnx.Rngs(0)), use_running_average=True)
+    x = draw(2, 40, 16)
+    padded = jnp.concatenate([x[:, :24], jnp.full((2, 16, 16), 7.0)], 1)
+    found = net.embed(padded, jnp.full(2, 24, jnp.int32))
+    np.testing.assert_allclose(found, net.embed(x[:, :24]), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("stages", [0, 6])
+def test_there_are_five_stages(stages):
+    with pytest.raises(ValueError, match="5 stages"):
+        AudioNTT(stages=stages).build(64, rngs=nnx.Rngs(0))

@@ -104,6 +104,27 @@ def test_c_follows_the_noise():
     assert max(strong.values()) < 0.1 < min(weak.values())
 
 
+def test_c_rises_until_two_in_a_row_are_worse(monkeypatch):
+    """Good at 0.001 and 0.01, bad elsewhere: 0.03 and 0.1 end it, and the first of equals is taken."""
+    x, y = mixture(200, 8)
+    folds, groups, tried, solve = (
+        (np.arange(200) // 40).astype(str),
+        np.arange(200).astype(str),
+        [],
+        linear.solve,
+    )
+
+    def patched(z, y, classes, strength, *rest, **more):
+        tried.append(strength)
+        w = solve(z, y, classes, 0.01)
+        return w if strength in (0.001, 0.01) else 0 * w
+
+    monkeypatch.setattr(linear, "solve", patched)
+    chosen = linear.probe(x, y, folds, groups, test=("0",)).chosen
+    assert [*dict.fromkeys(tried)] == [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]
+    assert len(tried) == 4 * 6 + 1 and tried[-1] == 0.001 and [*chosen.values()] == [0.001]
+
+
 def test_a_class_absent_from_training_is_wrong_not_fatal():
     x, y = mixture(200, 8)
     folds, groups = (np.arange(200) // 50).astype(str), np.arange(200).astype(str)
