@@ -35,6 +35,12 @@ class Groups(LoadScopeScheduling):
         return group(nodeid)
 
 
+def pytest_collection_modifyitems(items):
+    """Files whose groups take minutes come first, so that at the end no process waits for another."""
+    long = ("experiments", "quickstart", "notebooks", "bench", "label_efficiency", "train", "cli")
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in long)
+
+
 def pytest_xdist_make_scheduler(config, log):
     return Groups(config, log)
 
