@@ -30,6 +30,34 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssl_audio"
 
 
+def find(name: str, marker: str, how: str) -> Path:
+    """The folder of a data set that one gets for oneself: $SSL_AUDIO_DATA/name, else that in the user's
+    cache.
+
+    Args:
+        name, marker: as of `locate`.
+        how: where it is to be had and what lies in the folder then, for the error.
+
+    Raises:
+        FileNotFoundError: if it is in neither; says how to get it and where to put it.
+    """
+    places = _places(name)
+    if found := _present(places, marker):
+        return found
+    raise FileNotFoundError(
+        f"{name}: not in {' or '.join(map(str, places))}; {how}, so that there is {places[0] / marker}"
+    )
+
+
+def _places(name: str) -> list[Path]:
+    root = os.environ.get("SSL_AUDIO_DATA")
+    return [Path(root) / name] * bool(root) + [cache() / name]
+
+
+def _present(places: list[Path], marker: str) -> Path | None:
+    return next((place for place in places if (place / marker).exists()), None)
+
+
 def locate(name: str, marker: str, *, url: str, sha256: str | None, licence: str) -> Path:
     """The folder of a data set: $SSL_AUDIO_DATA/name, else the user's cache, else downloaded into that cache.
 
@@ -43,13 +71,9 @@ def locate(name: str, marker: str, *, url: str, sha256: str | None, licence: str
         FileNotFoundError: if it isn't here and cannot be downloaded; says where to put it.
         ValueError: if what was downloaded isn't what was published, or is unsafe to unpack.
     """
-    places = [cache() / name]
-    if root := os.environ.get("SSL_AUDIO_DATA"):
-        places.insert(0, Path(root) / name)
-    for place in places:
-        if (place / marker).exists():
-            return place
-    home = cache() / name
+    places, home = _places(name), cache() / name
+    if found := _present(places, marker):
+        return found
     if home.exists():
         raise FileNotFoundError(
             f"{home}: has no {marker}, so it isn't {name}; remove that folder to download it again"

@@ -217,3 +217,14 @@ def test_each_data_set_says_where_it_is_from(dataset):
     assert len(bytes.fromhex(dataset.SHA256)) == 32
     assert dataset.LICENCE.startswith("CC BY")
     assert "doi:10." in dataset.CITATION
+
+
+def test_find_looks_where_people_put_things_and_says_how_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_AUDIO_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(FileNotFoundError, match=r"ask the authors, so that there is .*data/set/meta\.csv"):
+        fetch.find("set", "meta.csv", "ask the authors")
+    for home in (tmp_path / "cache" / "ssl_audio" / "set", tmp_path / "data" / "set"):
+        home.mkdir(parents=True)
+        (home / "meta.csv").touch()
+        assert fetch.find("set", "meta.csv", "ask the authors") == home
