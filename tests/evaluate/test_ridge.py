@@ -25,22 +25,22 @@ def test_every_penalty_is_scikit_learns_optimum(d):
 
 def test_a_linear_target_is_found_and_noise_is_not():
     x, t, folds, groups = data(noise=0.01)
-    out = ridge.probe(x, t, folds, groups)
+    out = ridge.regress(x, t, folds, groups)
     assert ridge.r2(out.predictions, t) > 0.99 and set(out.chosen) == set("01234")
     noise = np.random.default_rng(1).standard_normal(t.shape)
-    lost = ridge.probe(x, noise, folds, groups)
+    lost = ridge.regress(x, noise, folds, groups)
     assert ridge.r2(lost.predictions, noise) < 0.1
     assert min(lost.chosen.values()) > max(out.chosen.values())
 
 
 def test_test_rows_never_reach_the_fit():
     x, t, folds, groups = data()
-    out = ridge.probe(x, t, folds, groups, test=("4",))
+    out = ridge.regress(x, t, folds, groups, test=("4",))
     np.testing.assert_array_equal(out.tested, np.arange(48, 60))
     changed = t.copy()
     changed[48:] = 1e6
     np.testing.assert_array_equal(
-        ridge.probe(x, changed, folds, groups, test=("4",)).predictions, out.predictions
+        ridge.regress(x, changed, folds, groups, test=("4",)).predictions, out.predictions
     )
 
 
@@ -55,4 +55,17 @@ def test_r2_is_scikit_learns():
 def test_what_is_not_finite_is_refused():
     x, t, folds, groups = data()
     with pytest.raises(ValueError, match="finite"):
-        ridge.probe(x, t * np.nan, folds, groups)
+        ridge.regress(x, t * np.nan, folds, groups)
+
+
+def test_classes_are_scikit_learns():
+    from sklearn.linear_model import RidgeClassifier
+
+    from ssl_audio.evaluate.folds import standardise
+
+    x, t, folds, groups = data(noise=3.0)
+    y = np.digitize(t[:, 0], np.quantile(t[:, 0], [0.3, 0.6])).astype(str)
+    out = ridge.probe(x, y, folds, groups, test=("4",), penalties=(10.0,))
+    z = standardise(x, np.arange(48))
+    expected = RidgeClassifier(alpha=10.0).fit(z[:48], y[:48]).predict(z[48:])
+    np.testing.assert_array_equal(out.predictions, expected)
