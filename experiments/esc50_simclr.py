@@ -32,6 +32,6 @@ experiment = Experiment(
     views=(view, view),
     frontend=LogMel(rate=16_000, n_fft=1024, win=1024, hop=320, mels=64, fmin=60.0, fmax=7_800.0, floor=1e-5),
     data=Data(store="stores/esc50", seconds=3.0, batch=64),
-    optim=Optim(steps=1500, rate=1e-3, warmup=100, decay=1e-4, clip=1.0),
+    optim=Optim(steps=3000, rate=1e-3, warmup=100, decay=1e-4, clip=1.0),
     save_every=250,
 )

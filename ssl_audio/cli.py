@@ -88,6 +88,7 @@ def store(args: list[str]) -> None:
     from ssl_audio.audio.build import build
     from ssl_audio.audio.clean import parse as steps
     from ssl_audio.audio.scan import scan
+    from ssl_audio.datasets import corpora
 
     def run(
         source: Annotated[str, tyro.conf.Positional],
@@ -102,7 +103,8 @@ def store(args: list[str]) -> None:
         Args:
             source: a folder (labels from sub-folders), a CSV (columns path, start, duration in seconds,
             label, fold, group,
-                licence; further columns are labels too), or gm_instruments, fsdd, esc50.
+                licence; further columns are labels too), or a data set such as gm_instruments, fsdd, esc50
+                (`ssl-audio tasks` lists them).
             out: the store's folder.
             rate: samples a second of the store, Hz.
             clean: steps in their order, e.g. dc band:100:7000 loudness:-23. They are: dc (remove the offset),
@@ -248,10 +250,11 @@ def evaluate(args: list[str]) -> None:
 
         Args:
             run: folder of the run.
-            tasks: any of gm/family gm/octave fsdd/digit fsdd/digit-loso fsdd/speaker esc50.
+            tasks: such as gm/family fsdd/digit-loso esc50; `ssl-audio tasks` lists them.
             results: folder whose <experiment>.json gets the records.
         """
         from ssl_audio import pretrain
+        from ssl_audio.datasets import corpora
 
         pretrain.evaluate(run, tasks, results, corpora())
 
@@ -281,7 +284,7 @@ def bench(args: list[str]) -> None:
 
         Args:
             experiments: a Python file with `experiments`, a tuple; experiments/methods.py is one.
-            task: gm/family gm/octave fsdd/digit fsdd/digit-loso fsdd/speaker esc50.
+            task: such as gm/family fsdd/digit-loso esc50; `ssl-audio tasks` lists them.
             minutes: of training, each, by the speed measured before its start; compilation comes on top.
             seeds: each experiment is run from each of them.
             only: names of experiments to run; default all.
@@ -290,6 +293,7 @@ def bench(args: list[str]) -> None:
         """
         from ssl_audio import bench, pretrain
         from ssl_audio.config import execute, load_many
+        from ssl_audio.datasets import corpora
         from ssl_audio.evaluate.tasks import find
 
         chosen, found = load_many(experiments), find(task)
@@ -324,13 +328,14 @@ def labels(args: list[str]) -> None:
 
         Args:
             runs: folders of `ssl-audio train` or `ssl-audio bench`.
-            task: gm/family gm/octave fsdd/digit fsdd/digit-loso fsdd/speaker esc50.
+            task: such as gm/family fsdd/digit-loso esc50; `ssl-audio tasks` lists them.
             counts: labels a class.
             draws: how often the labels are drawn anew.
             out: the records, .json; the table (.md) and the figure (.png) are written beside it.
         """
         from ssl_audio import label_efficiency, pretrain
         from ssl_audio.config import load_run
+        from ssl_audio.datasets import corpora
         from ssl_audio.evaluate.tasks import find
 
         found = find(task)
@@ -409,16 +414,43 @@ def features(args: list[str]) -> None:
     parse(go, args, "features")
 
 
-def corpora() -> dict:
-    """Data sets by the name that people type."""
-    from ssl_audio.datasets import esc50, fsdd, gm_instruments
+def tasks(args: list[str]) -> None:
+    """The tasks and data sets there are, which are here; a set's datasheet."""
+    from typing import Annotated
 
-    return {module.NAME: module for module in (gm_instruments, fsdd, esc50)}
+    import tyro
+
+    def go(name: Annotated[str, tyro.conf.Positional] = "", /) -> None:
+        """List the tasks with their data sets, folds and licences; or say what a data set is.
+
+        Args:
+            name: of a data set or task: its content, people's voices, known faults, licence, citation.
+        """
+        from rich.console import Console
+
+        from ssl_audio.catalogue import datasheet, table
+
+        print(datasheet(name)) if name else Console().print(table())
+
+    parse(go, args, "tasks")
 
 
 VERBS = {
     f.__name__: f
-    for f in (quickstart, store, plan, train, embed, evaluate, bench, labels, report, features, gallery)
+    for f in (
+        quickstart,
+        store,
+        plan,
+        train,
+        embed,
+        evaluate,
+        bench,
+        labels,
+        report,
+        features,
+        gallery,
+        tasks,
+    )
 }
 
 

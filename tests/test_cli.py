@@ -59,7 +59,7 @@ def test_usage_and_version(capsys):
 
 def test_the_verbs():
     verbs = {"quickstart", "store", "train", "embed", "evaluate", "report", "features", "gallery"}
-    verbs |= {"plan", "bench", "labels"}
+    verbs |= {"plan", "bench", "labels", "tasks"}
     assert verbs == set(cli.VERBS)
 
 
@@ -170,7 +170,9 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
     assert Path("elsewhere/any").is_file()
 
     table = speakers(Path("spoken"))
-    monkeypatch.setattr(cli, "corpora", lambda: {"fsdd": types.SimpleNamespace(clips=lambda: scan(table))})
+    monkeypatch.setattr(
+        "ssl_audio.datasets.corpora", lambda: {"fsdd": types.SimpleNamespace(clips=lambda: scan(table))}
+    )
     for _ in range(2):  # the same measurement twice is one record
         cli.main(["evaluate", "run", "--tasks", "fsdd/digit", "fsdd/digit-loso"])
         records = json.loads(Path("results/own.json").read_text())

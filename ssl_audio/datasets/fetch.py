@@ -49,6 +49,11 @@ def find(name: str, marker: str, how: str) -> Path:
     )
 
 
+def here(name: str) -> Path | None:
+    """The folder of a data set on this machine, if there is one; whether it is whole isn't looked at."""
+    return _present(_places(name), ".")
+
+
 def _places(name: str) -> list[Path]:
     root = os.environ.get("SSL_AUDIO_DATA")
     return [Path(root) / name] * bool(root) + [cache() / name]

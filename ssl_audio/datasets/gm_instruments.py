@@ -3,8 +3,10 @@
 The first 2 s (at most) of the samples of the MuseScore General soundfont, 16 kHz mono; 19 minutes, 7.7 MB.
 Columns: `family` (13), `octave` (scientific, key 60 is in octave 4; empty for the 219 clips without pitch),
 `instrument` (101, also the group). `fold` is "1".."5": no instrument in two folds, families as even as that
-allows, frozen in labels.csv. Nobody's speech; the two choirs of the family `ensemble` (22 clips) are sung
-vowels. Known faults are told in data/gm_instruments/DATASHEET.md; data/cut_gm_instruments.py cut it.
+allows, frozen in labels.csv. data/cut_gm_instruments.py cut it.
+
+People's voices: nobody's speech; the two choirs of the family `ensemble` (22 clips) are sung vowels.
+Known faults are told in data/gm_instruments/DATASHEET.md.
 """
 
 import csv

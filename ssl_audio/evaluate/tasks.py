@@ -17,8 +17,8 @@ class Task:
 
     label, fold, group: columns of the store; group None: every clip is its own. test: None for k folds, else
     the values of the fold column that are the test set. values_per_fold: so many neighbouring values of the
-    fold column, in order, make one fold. where: (column, value), keep only those clips. note: what a reader
-    of the number must know.
+    fold column, in order, make one fold. where: (column, value), keep only those clips. without: values of
+    the fold column that take no part. note: what a reader of the number must know.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Task:
     test: tuple[str, ...] | None = None
     values_per_fold: int = 1
     where: tuple[str, str] | None = None
+    without: tuple[str, ...] = ()
     note: str = ""
 
 
@@ -54,6 +55,56 @@ TASKS = (
         note="5 folds of 2 unseen digits",
     ),
     Task("esc50", "esc50", "category", note="5 official folds"),
+    Task("esc10", "esc50", "category", where=("esc10", "True"), note="ESC-10, 5 official folds"),
+    Task("urbansound8k", "urbansound8k", "class", note="10 official folds"),
+    Task("speech_commands", "speech_commands", "word", test=("test",), note="35 words, official test list"),
+    Task(
+        "nsynth/family",
+        "nsynth",
+        "family",
+        test=("test",),
+        without=("valid",),
+        note="official test; valid, which has the same instruments, left out",
+    ),
+    Task(
+        "nsynth/pitch",
+        "nsynth",
+        "pitch",
+        test=("test",),
+        without=("valid",),
+        note="official test; valid, which has the same instruments, left out",
+    ),
+    Task("gtzan", "gtzan", "genre", test=("test",), without=("",), note="fault-filtered split"),
+    Task("gtzan/random", "gtzan", "genre", "random_fold", note="10 random folds, artists on both sides"),
+    Task(
+        "crema_d",
+        "crema_d",
+        "emotion",
+        "evar",
+        test=("test",),
+        without=("",),
+        note="EVAR's split by speaker",
+    ),
+    Task("ravdess", "ravdess", "emotion", "speaker", values_per_fold=6, note="4 folds of 6 speakers"),
+    Task("iemocap", "iemocap", "emotion", note="4 emotions, leave one session out"),
+    Task("vocalsound", "vocalsound", "category", test=("test",), note="official split by speaker"),
+    Task("voxceleb1/speaker", "voxceleb1", "speaker", test=("test",), note="official identification split"),
+    Task("librispeech/sex", "librispeech", "sex", test=("test",), note="dev and train for training"),
+    Task("libricount", "libricount", "count", "hear_fold", None, note="HEAR's 5 folds, speakers in several"),
+    Task("surge", "surge", "pitch", test=("test",), note="EVAR's split by preset"),
+    Task("beijing_opera", "beijing_opera", "instrument", "hear_fold", note="HEAR's 5 folds"),
+    Task("mridangam/stroke", "mridangam", "stroke", "hear_fold_stroke", note="HEAR's 5 folds, one player"),
+    Task("mridangam/tonic", "mridangam", "tonic", "hear_fold_tonic", note="HEAR's 5 folds, one player"),
+    Task("gunshot", "gunshot", "microphone", note="HEAR's 7 folds by firearm"),
+    Task("beehive", "beehive", "queen", "hive", note="leave one hive out"),
+    Task(
+        "vocal_imitations",
+        "vocal_imitations",
+        "reference",
+        "hear_fold",
+        None,
+        note="HEAR's 3 folds, which cut participants",
+    ),
 )
 
 
@@ -83,6 +134,9 @@ def columns(
     if not len(rows):
         raise ValueError(f"{task.name}: no clip of the store has the label column {task.label!r} filled in")
     folds = np.asarray(store.values(task.fold))[rows]
+    if task.without:
+        kept = ~np.isin(folds, task.without)
+        rows, folds = rows[kept], folds[kept]
     if task.values_per_fold > 1:
         names, code = np.unique(folds, return_inverse=True)
         first = code // task.values_per_fold * task.values_per_fold
