@@ -236,7 +236,7 @@ def embed(args: list[str]) -> None:
 
 
 def evaluate(args: list[str]) -> None:
-    """Judge a run on tasks, beside its floors; records go to results/."""
+    """Judge a run, or anybody's embeddings, on tasks; records go to results/."""
     from pathlib import Path
     from typing import Annotated
 
@@ -246,17 +246,23 @@ def evaluate(args: list[str]) -> None:
         run: Annotated[Path, tyro.conf.Positional], /, tasks: tuple[str, ...], results: Path = Path("results")
     ) -> None:
         """Linear probe, kNN and k-means of a run, of its random twin, log-mel statistics and the majority
-        class.
+        class; or of anybody's embeddings.
 
         Args:
-            run: folder of the run.
+            run: folder of the run; or a file of embeddings, a row a clip: .npz (x [n d], name [n]), .parquet
+                or .csv (a column name or path; all other columns of numbers are the embedding). Names are
+                those of the sound files.
             tasks: such as gm/family fsdd/digit-loso esc50; `ssl-audio tasks` lists them.
             results: folder whose <experiment>.json gets the records.
         """
-        from ssl_audio import pretrain
+        from ssl_audio import outside, pretrain
         from ssl_audio.datasets import corpora
 
-        pretrain.evaluate(run, tasks, results, corpora())
+        if run.is_file():
+            for records in outside.evaluate(run, tasks, results, corpora()):
+                pretrain.show(records)
+        else:
+            pretrain.evaluate(run, tasks, results, corpora())
 
     parse(go, args, "evaluate")
 

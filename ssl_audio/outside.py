@@ -1,0 +1,156 @@
+"""Anybody's embeddings: read from a file, matched to a task's clips by name, judged by the same protocols.
+
+Nothing is decoded and no network of ours is asked.
+"""
+
+import csv
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from jaxtyping import Float, Int64, Shaped
+
+from ssl_audio import provenance, report
+from ssl_audio.audio.store import Clip
+from ssl_audio.evaluate.tasks import columns, find, judge
+
+
+class Listed:
+    """A data set's clips as columns of labels, as `evaluate.tasks.columns` reads them from a store."""
+
+    def __init__(self, clips: Sequence[Clip]):
+        self.clips = clips
+        self.names = [clip.name or str(clip.path) for clip in clips]
+        self.hash = hashlib.sha256("\n".join(self.names).encode()).hexdigest()
+
+    def values(self, column: str) -> Shaped[np.ndarray, " n"]:
+        """The column as strings; "" where it is empty."""
+        if column == "group":  # several cuts of a file stay together
+            return np.array([clip.group or str(clip.path) for clip in self.clips])
+        if column in ("fold", "licence"):
+            return np.array([getattr(clip, column) for clip in self.clips])
+        return np.array([clip.labels.get(column, "") for clip in self.clips])
+
+
+def read(path: Path) -> tuple[list[str], Float[np.ndarray, "n d"]]:
+    """Names and embeddings of an .npz (x [n d], name [n]), or of a .parquet or .csv table.
+
+    A table has a column name or path; its other columns of numbers are the embedding. ValueError: the file
+    isn't like that, has a name twice, or a value isn't finite.
+    """
+    try:
+        names, x = {".npz": _npz, ".parquet": _parquet, ".csv": _csv}[path.suffix](path)
+    except KeyError as error:
+        wanted = "x and name in an .npz, a column name or path in a .parquet or .csv table"
+        raise ValueError(f"{path}: no {error}; embeddings are {wanted}") from None
+    x = np.asarray(x, np.float32)
+    if x.ndim != 2 or len(names) != len(x) or not x.size:
+        raise ValueError(f"{path}: {len(names)} names for embeddings {x.shape}; wanted is a row a clip")
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise ValueError(f"{path}: {len(twice)} names are there several times, such as {twice[0]}")
+    if bad := [name for name, row in zip(names, x, strict=True) if not np.isfinite(row).all()]:
+        raise ValueError(f"{path}: {len(bad)} embeddings with NaN or infinite values, such as {bad[0]}'s")
+    return names, x
+
+
+def _npz(path: Path):
+    with np.load(path) as kept:
+        return [str(name) for name in kept["name"]], kept["x"]
+
+
+def _parquet(path: Path):
+    from pyarrow import parquet, types
+
+    table = parquet.read_table(path)
+    key = _key(table.column_names)
+    numbers = [
+        f.name
+        for f in table.schema
+        if f.name != key and (types.is_floating(f.type) or types.is_integer(f.type))
+    ]
+    names = [str(name) for name in table[key].to_pylist()]
+    return names, np.stack([table[c].to_numpy() for c in numbers], 1) if numbers else np.empty(
+        (len(names), 0)
+    )
+
+
+def _csv(path: Path):
+    with open(path, encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        key, rows = _key(reader.fieldnames or ()), list(reader)
+
+    def number(column):
+        try:
+            return [float(row[column]) for row in rows]
+        except (TypeError, ValueError):
+            return None
+
+    values = [v for c in reader.fieldnames or () if c != key and (v := number(c)) is not None]
+    return [row[key] for row in rows], np.array(values, np.float64).reshape(len(values), -1).T
+
+
+def _key(names: Sequence[str]) -> str:
+    for key in ("name", "path"):
+        if key in names:
+            return key
+    raise KeyError("name")
+
+
+def matched(
+    path: Path, names: Sequence[str], clips: Listed, rows: Int64[np.ndarray, " m"]
+) -> Int64[np.ndarray, " m"]:
+    """The row of `names` for each of the clips `rows`: by the clip's name, or where that is unique by its
+    file's name with or without its extension.
+
+    ValueError: clips have no embedding.
+    """
+    at = {name: i for i, name in enumerate(names)}
+    shorter: dict[str, list[int]] = {}
+    for name, i in at.items():
+        for short in {os.path.basename(name), Path(name).stem}:
+            shorter.setdefault(short, []).append(i)
+    files = Counter(Path(clip.path).stem for clip in clips.clips)
+    found, missing = [], []
+    for row in rows:
+        name, file = clips.names[row], Path(clips.clips[row].path)
+        short = shorter.get(file.name) or shorter.get(file.stem) or []
+        if name in at:
+            found.append(at[name])
+        elif len(short) == 1 and files[file.stem] == 1:
+            found.append(short[0])
+        else:
+            missing.append(name)
+    if missing:
+        raise ValueError(
+            f"{path}: {len(missing)} of {len(rows)} clips of the task have no embedding, such as "
+            f"{missing[0]}; the file has names such as {names[0]}"
+        )
+    return np.array(found)
+
+
+def evaluate(
+    path: Path, tasks: Sequence[str], results: Path, corpora: Mapping[str, ModuleType]
+) -> list[list[dict]]:
+    """Judge a file of embeddings on tasks; records go to results/<the file's name>.json, a list a task."""
+    names, x = read(path)
+    found, out, listed = [find(name) for name in tasks], [], {}
+    for task in found:
+        if task.dataset not in listed:
+            listed[task.dataset] = Listed(corpora[task.dataset].clips())
+        clips = listed[task.dataset]
+        labels, folds, groups, rows = columns(task, clips)
+        own = x[matched(path, names, clips, rows)]
+        extra = {
+            "data": clips.hash,
+            "model": hashlib.sha256(np.ascontiguousarray(x)).hexdigest()[:16],
+            "code": provenance.code(),
+            "width": int(x.shape[1]),
+        }
+        records, _ = judge(task, labels, folds, groups, {path.stem: own}, path.stem, 0, extra)
+        report.append(results / f"{path.stem}.json", records)
+        out.append(records)
+    return out
