@@ -17,7 +17,11 @@ FLOORS = (
     {"__init__"}, {"typing"}, {"audio", "signal", "losses", "quantise", "optim"}, {"encoders", "datasets"},
     {"methods"}, {"config", "checkpoint"}, {"train", "embed", "finetune"},
     {"evaluate", "anomaly", "explore", "report", "provenance", "track", "hear"},
-    {"pretrain", "plan", "quickstart", "features", "bench", "label_efficiency"}, {"cli"},
+    {
+        "pretrain", "plan", "quickstart", "features", "bench", "label_efficiency", "outside", "catalogue",
+        "audit",
+    },
+    {"cli"},
 )  # fmt: skip
 NEVER = {
     "audio": {"jax", "flax", "optax", "ssl_audio.signal", "ssl_audio.losses", "ssl_audio.optim"},
