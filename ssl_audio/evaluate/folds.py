@@ -31,6 +31,19 @@ class Outcome:
     chosen: dict[str, float]
     classes: list[str]
 
+    @classmethod
+    def of(
+        cls,
+        classes: Shaped[np.ndarray, " c"],
+        code: Int64[np.ndarray, " n"],
+        predicted: Int64[np.ndarray, " n"],
+        chosen: dict[str, float],
+    ) -> "Outcome":
+        """From the true and the predicted class's place in `classes`; -1 for a clip that wasn't tested."""
+        tested = np.flatnonzero(predicted >= 0)
+        found = predicted[tested]
+        return cls(classes[found], found == code[tested], tested, chosen, [str(c) for c in classes])
+
     @property
     def metrics(self) -> dict[str, float]:
         return {"accuracy": float(self.correct.mean())}

@@ -40,6 +40,4 @@ def probe(
             votes = np.zeros((len(rows), len(classes)))
             np.add.at(votes, (np.arange(len(rows))[:, None], label[best]), weight)
             predicted[rows] = votes.argmax(1)
-    tested = np.flatnonzero(predicted >= 0)
-    found = predicted[tested]
-    return Outcome(classes[found], found == code[tested], tested, {}, [str(c) for c in classes])
+    return Outcome.of(classes, code, predicted, {})

@@ -143,9 +143,8 @@ def probe(
         done = list(
             pool.map(lambda split: _fold(x, code, len(classes), folds, groups, strengths, split), todo)
         )
-    tested = np.concatenate([split.test for split in todo])
-    order = np.argsort(tested)
-    predicted = np.concatenate([prediction for prediction, _ in done])[order]
-    tested = tested[order]
+    predicted = np.full(len(y), -1)
+    for split, (classed, _) in zip(todo, done, strict=True):
+        predicted[split.test] = classed
     chosen = {split.name: strength for split, (_, strength) in zip(todo, done, strict=True)}
-    return Outcome(classes[predicted], predicted == code[tested], tested, chosen, [str(c) for c in classes])
+    return Outcome.of(classes, code, predicted, chosen)

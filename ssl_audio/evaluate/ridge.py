@@ -52,10 +52,9 @@ def probe(
     classes, code = np.unique(y, return_inverse=True)
     truth = np.where(np.arange(len(classes)) == code[:, None], 1.0, -1.0)
     out = regress(x, truth, folds, groups, test=test, penalties=penalties, score=agreement)
-    found = out.predictions.argmax(1)
-    return Outcome(
-        classes[found], found == code[out.tested], out.tested, out.chosen, [str(c) for c in classes]
-    )
+    predicted = np.full(len(y), -1)
+    predicted[out.tested] = out.predictions.argmax(1)
+    return Outcome.of(classes, code, predicted, out.chosen)
 
 
 def agreement(predicted: Float[np.ndarray, "n k"], truth: Float[np.ndarray, "n k"]) -> float:

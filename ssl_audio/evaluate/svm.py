@@ -47,9 +47,7 @@ def probe(
         chosen[split.name] = strengths[int(right.argmax())]
         machine = SVC(C=chosen[split.name], kernel=kernel, class_weight=weights)
         predicted[split.test] = guess(machine, train, label, z[split.test])
-    tested = np.flatnonzero(predicted >= 0)
-    found = predicted[tested]
-    return Outcome(classes[found], found == code[tested], tested, chosen, [str(c) for c in classes])
+    return Outcome.of(classes, code, predicted, chosen)
 
 
 def guess(machine: SVC, x, y, new):

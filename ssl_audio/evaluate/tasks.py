@@ -162,9 +162,7 @@ def majority(
     predicted = np.full(len(y), -1)
     for split in splits(folds, groups, test):
         predicted[split.test] = np.bincount(code[split.train]).argmax()
-    tested = np.flatnonzero(predicted >= 0)
-    found = predicted[tested]
-    return Outcome(classes[found], found == code[tested], tested, {}, [str(c) for c in classes])
+    return Outcome.of(classes, code, predicted, {})
 
 
 def sums(
