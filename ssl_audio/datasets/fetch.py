@@ -56,7 +56,7 @@ def here(name: str) -> Path | None:
 
 def _places(name: str) -> list[Path]:
     root = os.environ.get("SSL_AUDIO_DATA")
-    return [Path(root) / name] * bool(root) + [cache() / name]
+    return [*([Path(root) / name] if root else []), cache() / name]
 
 
 def _present(places: list[Path], marker: str) -> Path | None:
