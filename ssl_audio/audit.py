@@ -146,7 +146,8 @@ def strongest(agree, shared, least: int):
     value = jnp.where(enough, agree / jnp.sqrt(jnp.maximum(shared, 1)), 0)
     at = value.argmax(-1)
     pick = lambda x: jnp.take_along_axis(x, at[..., None], -1)[..., 0]
-    deviation = jnp.sqrt(jnp.sum(value**2, -1) / jnp.maximum(enough.sum(-1), 1))
+    tried = jnp.maximum(enough.sum(-1, dtype=jnp.float32), 1)
+    deviation = jnp.sqrt(jnp.sum(value**2, -1) / tried)
     common = jnp.maximum(pick(shared), 1)
     return pick(value) / jnp.sqrt(common), at, common, deviation
 

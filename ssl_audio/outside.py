@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64, Shaped
@@ -132,10 +132,11 @@ def matched(
     return np.array(found)
 
 
-def evaluate(
-    path: Path, tasks: Sequence[str], results: Path, corpora: Mapping[str, ModuleType]
-) -> list[list[dict]]:
-    """Judge a file of embeddings on tasks; records go to results/<the file's name>.json, a list a task."""
+def evaluate(path: Path, tasks: Sequence[str], results: Path, corpora: Mapping[str, Any]) -> list[list[dict]]:
+    """Judge a file of embeddings on tasks; records go to results/<the file's name>.json, a list a task.
+
+    corpora: data sets by name, as `datasets.corpora()`.
+    """
     names, x = read(path)
     found, out, listed = [find(name) for name in tasks], [], {}
     for task in found:
