@@ -133,9 +133,17 @@ def transformed(clips, length: int) -> tuple[Array, Array]:
 @jax.jit
 def correlated(a, there_a, b, there_b):
     """Agreement (signs equal less signs that differ) and signs in common, [i j offset]."""
-    both = (jnp.einsum("ifc,jfc->ijf", x, y.conj()) for x, y in ((a, b), (there_a, there_b)))
-    agree, shared = (jnp.fft.irfft(x, axis=-1) for x in both)
+    agree, shared = (jnp.fft.irfft(crossed(x, y), axis=-1) for x, y in ((a, b), (there_a, there_b)))
     return agree, jnp.round(shared)
+
+
+def crossed(x, y):
+    """Sums over bands of x y*, [i j f]: as products of real matrices, for of complex ones XLA makes loops."""
+    x, y = (jnp.moveaxis(z, 1, 0) for z in (x, y))
+    turned = jnp.concatenate([x.imag, -x.real], -1), jnp.concatenate([x.real, x.imag], -1)
+    y = jnp.concatenate([y.real, y.imag], -1)
+    imag, real = (jnp.einsum("fic,fjc->fij", z, y) for z in turned)
+    return jnp.moveaxis(jax.lax.complex(real, imag), 0, 2)
 
 
 @functools.partial(jax.jit, static_argnums=2)
