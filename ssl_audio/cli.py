@@ -441,37 +441,6 @@ def tasks(args: list[str]) -> None:
     parse(go, args, "tasks")
 
 
-def audit(args: list[str]) -> None:
-    """Is test sound in the training sound: duplicates within a store, or between two."""
-    from pathlib import Path
-    from typing import Annotated
-
-    import tyro
-
-    def go(
-        store: Annotated[Path, tyro.conf.Positional],
-        other: Annotated[Path | None, tyro.conf.Positional] = None,
-        /,
-        fold: str = "fold",
-        out: Path | None = None,
-    ) -> None:
-        """Find clips that are alike, whatever their level or rate, with noise, or cut from one another.
-
-        Args:
-            store: folder of a store.
-            other: another one, such as what a run was pretrained on; without it the first is searched for
-                duplicates within, above all across its folds.
-            fold: column of the first store.
-            out: .json that gets all pairs.
-        """
-        from ssl_audio.audio.store import Store
-        from ssl_audio.audit import run
-
-        run(Store(store), None if other is None else Store(other), fold=fold, out=out)
-
-    parse(go, args, "audit")
-
-
 VERBS = {
     f.__name__: f
     for f in (
@@ -487,7 +456,6 @@ VERBS = {
         features,
         gallery,
         tasks,
-        audit,
     )
 }
 

@@ -17,10 +17,7 @@ FLOORS = (
     {"__init__"}, {"typing"}, {"audio", "signal", "losses", "quantise", "optim"}, {"encoders", "datasets"},
     {"methods"}, {"config", "checkpoint"}, {"train", "embed", "finetune"},
     {"evaluate", "anomaly", "explore", "report", "provenance", "track", "hear"},
-    {
-        "pretrain", "plan", "quickstart", "features", "bench", "label_efficiency", "outside", "catalogue",
-        "audit",
-    },
+    {"pretrain", "plan", "quickstart", "features", "bench", "label_efficiency", "outside", "catalogue"},
     {"cli"},
 )  # fmt: skip
 NEVER = {
