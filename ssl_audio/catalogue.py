@@ -7,7 +7,7 @@ from types import ModuleType
 from rich.table import Table
 
 from ssl_audio.datasets import corpora, fetch
-from ssl_audio.evaluate.tasks import TASKS, Task
+from ssl_audio.evaluate.tasks import TASKS
 
 
 def table() -> Table:
@@ -45,7 +45,11 @@ def datasheet(name: str) -> str:
         *(f"checksum: {file} {digest}" for file, digest in checksums(corpus).items()),
         f"citation: {corpus.CITATION}",
         f"here: {place(corpus) or 'no'}",
-        *(f"task {task.name}: {described(task)}" for task in TASKS if task.dataset == corpus.NAME),
+        *(
+            f"task {task.name}: predict {task.label}; {task.note}"
+            for task in TASKS
+            if task.dataset == corpus.NAME
+        ),
     ]
     return "\n".join(lines)
 
@@ -60,8 +64,3 @@ def checksums(corpus: ModuleType) -> dict[str, str]:
     """Archive -> digest, where one is known."""
     one = getattr(corpus, "SHA256", None)
     return getattr(corpus, "CHECKSUMS", {"archive": f"sha256:{one}"} if one else {})
-
-
-def described(task: Task) -> str:
-    """In a few words."""
-    return f"predict {task.label}; {task.note}"

@@ -59,7 +59,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
         how = f"install git-lfs and clone {URLS[0]} (or {URLS[1]}, 8 GB) to that place"
         root = fetch.find(NAME, "AudioWAV", how)
     folder = Path(root) / "AudioWAV"
-    files = sorted(f for f in folder.glob("*") if f.suffix in (".wav", ".flac", ".ogg"))
+    files = fetch.sounds(folder)
     if not files:
         raise FileNotFoundError(f"{folder}: no sounds; it should hold 1001_DFA_ANG_XX.wav and so on")
     for file in files:

@@ -88,7 +88,7 @@ def events(clip: Clip) -> list[tuple[float, float, str]]:
 
 
 def _files(folder: Path) -> list[Path]:
-    files = sorted(f for f in folder.glob("*") if f.suffix in (".wav", ".flac", ".ogg"))
+    files = fetch.sounds(folder)
     if not files:
         raise FileNotFoundError(f"{folder}: no recordings; unpack both archives, each with its folder")
     return files

@@ -51,9 +51,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
         raise FileNotFoundError(
             f"{folder / table}: missing; the folder should be ESC-50's, with meta/ and audio/"
         )
-    files = {
-        f.stem: f for suffix in ("ogg", "flac", "wav") for f in sorted((folder / "audio").glob(f"*.{suffix}"))
-    }
+    files = fetch.copies(folder / "audio")
     with open(folder / table, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     try:

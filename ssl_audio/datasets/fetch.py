@@ -49,6 +49,21 @@ def find(name: str, marker: str, how: str) -> Path:
     )
 
 
+def sounds(folder: Path, pattern: str = "*") -> list[Path]:
+    """The wav, flac and ogg files that match, in order: copies in another format do instead of the
+    official files."""
+    return sorted(f for f in folder.glob(pattern) if f.suffix in (".wav", ".flac", ".ogg"))
+
+
+def copies(folder: Path, pattern: str = "*", suffixes: tuple[str, ...] = (".ogg", ".flac", ".wav")):
+    """Sound files by their path in the folder without its ending; of several the last of the suffixes."""
+    return {
+        file.relative_to(folder).with_suffix("").as_posix(): file
+        for suffix in suffixes
+        for file in sorted(folder.glob(f"{pattern}{suffix}"))
+    }
+
+
 def here(name: str) -> Path | None:
     """The folder of a data set on this machine, if there is one; whether it is whole isn't looked at."""
     return _present(_places(name), ".")

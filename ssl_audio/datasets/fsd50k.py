@@ -79,7 +79,7 @@ def _part(root: Path, part: str) -> list[Clip]:
             raise FileNotFoundError(
                 f"{file}: missing; the folder should be FSD50K's, with all of its archives unpacked"
             )
-    files = {f.stem: f for s in ("ogg", "flac", "wav") for f in sorted(audio.glob(f"*.{s}"))}
+    files = fetch.copies(audio)
     with open(table, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     try:

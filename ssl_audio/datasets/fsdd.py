@@ -43,7 +43,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
         if root is None
         else Path(root)
     )
-    files = sorted(f for f in (folder / "recordings").glob("*") if f.suffix in (".wav", ".flac", ".ogg"))
+    files = fetch.sounds(folder / "recordings")
     if not files:
         raise FileNotFoundError(
             f"{folder / 'recordings'}: no recordings; it should hold {{digit}}_{{speaker}}_{{take}}.wav"

@@ -58,11 +58,7 @@ def clips(root: Path | str | None = None, split: bool = True) -> list[Clip]:
         )
         root = fetch.find(NAME, "genres", how)
     folder = Path(root)
-    files = {
-        f"{f.parent.name}/{f.stem}": f
-        for suffix in ("ogg", "flac", "au", "wav")
-        for f in sorted((folder / "genres").glob(f"*/*.{suffix}"))
-    }
+    files = fetch.copies(folder / "genres", "*/*", (".ogg", ".flac", ".au", ".wav"))
     if not files:
         raise FileNotFoundError(f"{folder / 'genres'}: no excerpts; it should hold blues/blues.00000.wav")
     fold = _split(folder / "GTZAN_split") if split else {}

@@ -45,7 +45,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
     folder = (
         fetch.locate(NAME, "test", url=URL, sha256=SHA256, licence=LICENCE) if root is None else Path(root)
     )
-    files = sorted(f for f in (folder / "test").glob("*") if f.suffix in (".wav", ".flac", ".ogg"))
+    files = fetch.sounds(folder / "test")
     if not files:
         raise FileNotFoundError(f"{folder / 'test'}: no recordings; it should hold {{count}}_{{id}}.wav")
     counts = {file.stem: _count(file) for file in files}

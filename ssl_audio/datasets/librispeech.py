@@ -55,10 +55,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
     folder = Path(root) / FOLDER if (Path(root) / FOLDER).is_dir() else Path(root)
     sexes = _sexes(folder / "SPEAKERS.TXT")
     found = [
-        _clip(file, subset, sexes)
-        for subset in SUBSETS
-        for file in sorted((folder / subset).glob("*/*/*"))
-        if file.suffix in (".flac", ".wav", ".ogg")
+        _clip(file, subset, sexes) for subset in SUBSETS for file in fetch.sounds(folder / subset, "*/*/*")
     ]
     if not found:
         raise FileNotFoundError(

@@ -62,7 +62,7 @@ def _fold(folder: Path, fold: str) -> list[Clip]:
     table = folder / "examples.json"
     if not table.is_file():
         raise FileNotFoundError(f"{table}: missing; the folder should be NSynth's, of the archive with json")
-    files = {f.stem: f for s in ("ogg", "flac", "wav") for f in sorted((folder / "audio").glob(f"*.{s}"))}
+    files = fetch.copies(folder / "audio")
     try:
         notes = json.loads(table.read_text(encoding="utf-8"))
         if missing := [name for name in notes if name not in files]:

@@ -54,8 +54,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
     """
     if root is None:
         root = fetch.find(NAME, ".", f"get {' and '.join(URLS)} and unpack both there")
-    found = (f for f in Path(root).rglob("Actor_*/*") if f.suffix in (".wav", ".flac", ".ogg"))
-    files = sorted(found, key=lambda f: f.name)
+    files = sorted(fetch.sounds(Path(root), "**/Actor_*/*"), key=lambda f: f.name)
     if not files:
         raise FileNotFoundError(
             f"{root}: no sounds; it should hold Actor_01/03-01-01-01-01-01-01.wav and so on"

@@ -66,11 +66,7 @@ def clips(root: Path | str | None = None, version: str = "v0.02") -> list[Clip]:
             raise FileNotFoundError(f"{folder / file}: missing; the folder should be that of the archive")
         lines = (folder / file).read_text(encoding="utf-8").split()
         fold |= {str(Path(line).with_suffix("")): name for line in lines}
-    files = {
-        f"{f.parent.name}/{f.stem}": f
-        for suffix in ("ogg", "flac", "wav")
-        for f in sorted(folder.glob(f"[a-z]*/*.{suffix}"))
-    }
+    files = fetch.copies(folder, "[a-z]*/*")
     if missing := sorted(fold.keys() - files.keys()):
         raise FileNotFoundError(f"{folder}: {len(missing)} files of the lists missing, such as {missing[0]}")
     noise = sorted((folder / NOISE).glob("*.wav"))

@@ -45,9 +45,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
         how = f"unpack {URL} (7.6 GB), which has a folder {NAME} with one folder a preset"
         root = fetch.find(NAME, "surge-patches-factory-Leads-Classic-Lead-2-velocity64", how)
     folder = Path(root)
-    files = sorted(
-        f for f in folder.glob("*/*") if f.suffix in (".ogg", ".flac", ".wav") and not f.name.startswith("._")
-    )
+    files = sorted(f for f in fetch.sounds(folder, "*/*") if not f.name.startswith("._"))
     if not files:
         raise FileNotFoundError(f"{folder}: no notes; it should hold {{preset}}/note{{pitch}}.ogg")
     splits = _splits(folder / SPLITS) if (folder / SPLITS).is_file() else {}

@@ -50,11 +50,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
         raise FileNotFoundError(
             f"{folder / table}: missing; the folder should be UrbanSound8K's, with audio/ and metadata/"
         )
-    files = {
-        f"{f.parent.name}/{f.stem}": f
-        for suffix in ("ogg", "flac", "wav")
-        for f in sorted((folder / "audio").glob(f"fold*/*.{suffix}"))
-    }
+    files = fetch.copies(folder / "audio", "fold*/*")
     with open(folder / table, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     try:
