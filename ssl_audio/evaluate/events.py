@@ -61,7 +61,7 @@ class Counts:
         return ratio(self.errors, self.reference.sum())
 
 
-def ratio(part: float, whole: float) -> float:
+def ratio(part: int | np.integer, whole: int | np.integer) -> float:
     return float(part / whole) if whole else float("nan")
 
 
