@@ -188,7 +188,7 @@ def evaluate(run: Path, tasks: tuple[str, ...], results: Path, corpora: dict) ->
             "data": store.hash,
             "model": checkpoint,
             "code": provenance.code(),
-            "pretrained on": experiment.data.store,
+            "pretrained on": pretrained_on(run, experiment),
         }
         chosen = {name: x[rows] for name, x in embeddings.items()}
         new, _ = judge(task, labels, folds, groups, chosen, experiment.name, experiment.seed, extra)
@@ -196,6 +196,11 @@ def evaluate(run: Path, tasks: tuple[str, ...], results: Path, corpora: dict) ->
         report.append(results / f"{experiment.name}.json", new)
         show(new)
     return records
+
+
+def pretrained_on(run: Path, experiment: Experiment) -> str:
+    """What a run was pretrained on: its store's name and the start of that store's hash, no path."""
+    return f"{Path(experiment.data.store).name} {(run / 'store.txt').read_text(encoding='utf-8')[:16]}"
 
 
 def show(records: list[dict]) -> None:

@@ -181,6 +181,7 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
     for record in found:
         assert record["n"] == 60 and record["groups"] == 3 and record["seed"] == 3
         assert record["model"].startswith("6-") and record["data"] and record["code"]
+        assert re.fullmatch(r"sounds [0-9a-f]{16}", record["pretrained on"])  # and no path
     value = {r["system"]: r["value"] for r in found}
     assert value["majority"] == pytest.approx(0.25) and value["logmel"] > 0.9
 

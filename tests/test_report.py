@@ -319,3 +319,8 @@ def test_the_readme_names_every_method_and_the_numbers_are_the_records():
     assert recipes <= {f.stem for f in (root / "experiments").glob("*.py")}
     records = root / "results" / "methods.json"
     assert report.filled(text, report.read(records) if records.exists() else []) == text
+
+
+def test_no_kept_record_names_a_place_on_a_machine():
+    for path in (Path(__file__).parents[1] / "results").glob("*.json"):
+        assert not re.search(r'"(/|[A-Z]:\\\\|~)', path.read_text(encoding="utf-8")), path
