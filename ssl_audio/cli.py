@@ -242,8 +242,14 @@ def evaluate(args: list[str]) -> None:
 
     import tyro
 
+    from ssl_audio.evaluate.tasks import More
+
     def go(
-        run: Annotated[Path, tyro.conf.Positional], /, tasks: tuple[str, ...], results: Path = Path("results")
+        run: Annotated[Path, tyro.conf.Positional],
+        /,
+        tasks: tuple[str, ...],
+        more: tuple[More, ...] = (),
+        results: Path = Path("results"),
     ) -> None:
         """Linear probe, kNN and k-means of a run, of its random twin, log-mel statistics and the majority
         class; or of anybody's embeddings.
@@ -253,16 +259,18 @@ def evaluate(args: list[str]) -> None:
                 or .csv (a column name or path; all other columns of numbers are the embedding). Names are
                 those of the sound files.
             tasks: such as gm/family fsdd/digit-loso esc50; `ssl-audio tasks` lists them.
+            more: measures beside these: ridge and svm (probes), few-shot (5 clips of each of 5 classes),
+                retrieval (mAP and R@1 of every clip asking for the others).
             results: folder whose <experiment>.json gets the records.
         """
         from ssl_audio import outside, pretrain
         from ssl_audio.datasets import corpora
 
         if run.is_file():
-            for records in outside.evaluate(run, tasks, results, corpora()):
+            for records in outside.evaluate(run, tasks, results, corpora(), more):
                 pretrain.show(records)
         else:
-            pretrain.evaluate(run, tasks, results, corpora())
+            pretrain.evaluate(run, tasks, results, corpora(), more)
 
     parse(go, args, "evaluate")
 

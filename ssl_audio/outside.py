@@ -7,7 +7,7 @@ import csv
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from jaxtyping import Float, Int64, Shaped
 
 from ssl_audio import provenance, report
 from ssl_audio.audio.store import Clip
-from ssl_audio.evaluate.tasks import columns, find, judge
+from ssl_audio.evaluate.tasks import More, columns, find, judge
 
 
 class Listed:
@@ -132,7 +132,9 @@ def matched(
     return np.array(found)
 
 
-def evaluate(path: Path, tasks: Sequence[str], results: Path, corpora: Mapping[str, Any]) -> list[list[dict]]:
+def evaluate(
+    path: Path, tasks: Sequence[str], results: Path, corpora: Mapping[str, Any], more: Collection[More] = ()
+) -> list[list[dict]]:
     """Judge a file of embeddings on tasks; records go to results/<the file's name>.json, a list a task.
 
     corpora: data sets by name, as `datasets.corpora()`.
@@ -151,7 +153,7 @@ def evaluate(path: Path, tasks: Sequence[str], results: Path, corpora: Mapping[s
             "code": provenance.code(),
             "width": int(x.shape[1]),
         }
-        records, _ = judge(task, labels, folds, groups, {path.stem: own}, path.stem, 0, extra)
+        records, _ = judge(task, labels, folds, groups, {path.stem: own}, path.stem, 0, extra, more=more)
         report.append(results / f"{path.stem}.json", records)
         out.append(records)
     return out

@@ -4,6 +4,7 @@ judging."""
 import contextlib
 import dataclasses
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from ssl_audio.config import Experiment
 from ssl_audio.datasets.fetch import cache
 from ssl_audio.embed import by_state, embed, logmel, restore
 from ssl_audio.evaluate.collapse import look
-from ssl_audio.evaluate.tasks import Task, columns, find, judge
+from ssl_audio.evaluate.tasks import More, Task, columns, find, judge
 from ssl_audio.train import start, train
 
 FIT_CLIPS = 1000
@@ -174,7 +175,9 @@ def prepared(task: Task, rate: int, corpora: dict) -> Store:
             time.sleep(1)
 
 
-def evaluate(run: Path, tasks: tuple[str, ...], results: Path, corpora: dict) -> list[dict]:
+def evaluate(
+    run: Path, tasks: tuple[str, ...], results: Path, corpora: dict, more: Collection[More] = ()
+) -> list[dict]:
     """Judge a run on tasks and append the records to results/<experiment>.json."""
     found = [find(name) for name in tasks]  # a wrong name fails before anything is embedded
     rate, records, ready = config.load_run(run).frontend.rate, [], {}
@@ -191,7 +194,9 @@ def evaluate(run: Path, tasks: tuple[str, ...], results: Path, corpora: dict) ->
             "pretrained on": pretrained_on(run, experiment),
         }
         chosen = {name: x[rows] for name, x in embeddings.items()}
-        new, _ = judge(task, labels, folds, groups, chosen, experiment.name, experiment.seed, extra)
+        new, _ = judge(
+            task, labels, folds, groups, chosen, experiment.name, experiment.seed, extra, more=more
+        )
         records += new
         report.append(results / f"{experiment.name}.json", new)
         show(new)

@@ -6,8 +6,10 @@ on other recordings of this kind? (Field and Welsh, "Bootstrapping clustered dat
 so that a reader sees it.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int64, Shaped
 
 
 def by_group(
@@ -28,14 +30,21 @@ def means(
     # groups with the same total and size are exchangeable: drawing how often each such kind comes
     # is the same as drawing groups one by one, and with right-or-wrong values there are few kinds
     kinds, often = np.unique(np.stack([total, size]), axis=1, return_counts=True)
-    rng = np.random.default_rng(seed)
-    out = np.empty(n)
+    sums = (kinds @ drawn.T for drawn in draws(often, n, seed))
+    return np.concatenate([totals / sizes for totals, sizes in sums])
+
+
+def draws(
+    often: Int64[np.ndarray, " kinds"], n: int = 2000, seed: int = 0
+) -> Iterator[Int64[np.ndarray, "some kinds"]]:
+    """How often each kind of group comes in each of n draws of as many groups as there are, some at a time.
+
+    often: groups of each kind.
+    """
+    rng, count = np.random.default_rng(seed), int(often.sum())
     step = max(1, 4_000_000 // len(often))  # so that a million kinds don't fill the memory
     for start in range(0, n, step):
-        drawn = rng.multinomial(count, often / count, size=min(step, n - start))
-        totals, sizes = kinds @ drawn.T
-        out[start : start + len(drawn)] = totals / sizes
-    return out
+        yield rng.multinomial(count, often / count, size=min(step, n - start))
 
 
 def interval(

@@ -1,14 +1,17 @@
 """Tasks, one line each, and the judge: embeddings of several systems in, records with intervals out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int64, Shaped
 
-from ssl_audio.evaluate import cluster, knn, linear, stats
+from ssl_audio.evaluate import classes, cluster, fewshot, knn, linear, retrieval, ridge, stats, svm
 from ssl_audio.evaluate.folds import Outcome, splits
+
+More = Literal["ridge", "svm", "few-shot", "retrieval"]
+"""Measures that are taken when they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -158,11 +161,11 @@ def majority(
     test: tuple[str, ...] | None = None,
 ) -> Outcome:
     """Always the most frequent class of the training folds (of equals, the first in order)."""
-    classes, code = np.unique(y, return_inverse=True)
+    names, code = np.unique(y, return_inverse=True)
     predicted = np.full(len(y), -1)
     for split in splits(folds, groups, test):
         predicted[split.test] = np.bincount(code[split.train]).argmax()
-    return Outcome.of(classes, code, predicted, {})
+    return Outcome.of(names, code, predicted, {})
 
 
 def sums(
@@ -189,6 +192,7 @@ def judge(
     extra: Mapping[str, Any] | None = None,
     strengths: tuple[float, ...] = linear.STRENGTHS,
     known: Mapping[str, Outcome] | None = None,
+    more: Collection[More] = (),
 ) -> tuple[list[dict[str, Any]], dict[str, Outcome]]:
     """Judge embeddings on a task.
 
@@ -197,10 +201,14 @@ def judge(
     versions). strengths: values of C that the linear probe chooses among. known: linear probes by system that
     need no repetition.
 
-    Returns (records, outcomes). Metrics: "accuracy" (linear probe), "knn accuracy", "kmeans nmi", "kmeans
-    ari", "kmeans accuracy", and "accuracy difference" of "ours - floor", where "best_floor" marks the floor
-    with the highest linear accuracy and "p" is that of `stats.permutation`. outcomes: the linear probe of
-    each system. ValueError: a system's rows don't fit the labels.
+    more: further measures. "ridge", "svm": probes, "ridge accuracy" and "svm accuracy"; "few-shot": "5-shot
+    accuracy" among 5 classes; "retrieval": "mAP" and "R@1" of every clip asking for the others.
+
+    Returns (records, outcomes). Metrics: "accuracy" (linear probe; where the classes are of unequal size also
+    "balanced accuracy" and "macro F1"), "knn accuracy", "kmeans nmi", "kmeans ari", "kmeans accuracy", and
+    "accuracy difference" of "ours - floor", where "best_floor" marks the floor with the highest linear
+    accuracy and "p" is that of `stats.permutation`. outcomes: the linear probe of each system. ValueError: a
+    system's rows don't fit the labels.
     """
     if ours is not None and ours not in systems:
         raise ValueError(f"{task.name}: {ours!r} isn't among the systems {', '.join(systems)}")
@@ -219,6 +227,14 @@ def judge(
         "majority": f"most frequent class of the training folds, {where}",
         "knn": f"kNN: standardised on the training folds, cosine, k=10, T=0.07, {where}",
         "kmeans": "k-means: standardised, length 1, a cluster a class, 10 starts, mean of 5 seeds, ",
+        "ridge": f"ridge: standardised, alpha of {list(ridge.PENALTIES)} by cross-validation within the "
+        f"training folds, {where}",
+        "svm": f"SVM: standardised, Gaussian kernel, C of {list(svm.STRENGTHS)} by cross-validation within "
+        f"the training folds, {where}",
+        "few-shot": "few-shot: standardised, length 1, nearest mean of 5 clips of each of 5 classes, 600 "
+        "tasks, other groups asked about; ci95: over tasks",
+        "retrieval": "retrieval: standardised, cosine, every clip asks for those of other groups; ci95: "
+        "percentile bootstrap over groups",
     }
 
     def add(
@@ -246,6 +262,22 @@ def judge(
     outcomes["majority"] = majority(labels, folds, groups, task.test)
     tested = outcomes["majority"].tested
     for name, x in systems.items():
+        for kind, probe in (("ridge", ridge.probe), ("svm", svm.probe)):
+            if kind in more:
+                out = probe(x, labels, folds, groups, test=task.test)
+                value, ci95 = out.correct.mean(), interval(out.correct)
+                add(name, f"{kind} accuracy", value, ci95, protocols[kind], chosen=out.chosen)
+        judged = x[tested], labels[tested], groups[tested]
+        if "few-shot" in more:
+            ways = min(5, len(np.unique(labels[tested])))
+            few = fewshot.episodes(*judged, ways=ways, seed=seed)
+            add(name, "5-shot accuracy", few.metrics["accuracy"], few.ci95, protocols["few-shot"], ways=ways)
+        if "retrieval" in more:
+            found = retrieval.search(*judged, ks=(1,))
+            asked = groups[tested][found.queries]
+            for metric, values in (("mAP", found.precision), ("R@1", found.hit[1])):
+                ci95 = stats.bootstrap(values, asked, seed=seed)
+                add(name, metric, values.mean(), ci95, protocols["retrieval"])
         out = (known or {}).get(name)
         if out is None:
             out = linear.probe(x, labels, folds, groups, test=task.test, strengths=strengths)
@@ -258,6 +290,11 @@ def judge(
             protocols["accuracy"],
             chosen=out.chosen,
         )
+        if classes.uneven(labels[tested]):
+            each = classes.ByClass.of(out, labels, groups)
+            ci95 = each.ci95(seed=seed)
+            for metric in ("balanced accuracy", "macro F1"):
+                add(name, metric, each.averages[metric], ci95[metric], protocols["accuracy"])
         near = knn.probe(x, labels, folds, groups, test=task.test)
         add(name, "knn accuracy", near.correct.mean(), interval(near.correct), protocols["knn"])
         found = cluster.probe(x, labels, folds, groups, test=task.test, seed=seed)

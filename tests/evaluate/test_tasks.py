@@ -95,3 +95,21 @@ def test_judge_refuses():
         judge(*args, {"ours": np.zeros((3, 2))})
     with pytest.raises(ValueError, match="isn't among"):
         judge(*args, {"a": np.zeros((4, 2))}, "ours")
+
+
+def test_measures_that_are_asked_for():
+    rng = np.random.default_rng(0)
+    y, groups = np.minimum(np.arange(240) % 8, 5), (np.arange(240) // 2).astype(str)
+    truth = (y[:, None] == np.arange(6)).astype(np.float32) + 0.01 * rng.standard_normal((240, 6))
+    systems = {"ours": truth.astype(np.float32), "noise": rng.standard_normal((240, 8)).astype(np.float32)}
+    y, folds = np.array(list("abcdef"))[y], (np.arange(240) // 2 % 5).astype(str)
+    more = ("ridge", "svm", "few-shot", "retrieval")
+    records, _ = judge(Task("toy", "none", "y"), y, folds, groups, systems, "ours", more=more)
+    table = {(r["system"], r["metric"]): r for r in records}
+    asked = ("ridge accuracy", "svm accuracy", "5-shot accuracy", "mAP", "R@1")
+    for metric in ("balanced accuracy", "macro F1", *asked):  # the last class is three times the others
+        good, bad = table["ours", metric], table["noise", metric]
+        assert good["value"] == pytest.approx(1) and bad["value"] < 0.5 and good["protocol"]
+        assert bad["ci95"][0] < bad["value"] < bad["ci95"][1]
+    plain, _ = judge(Task("toy", "none", "y"), y, folds, groups, systems, "ours")
+    assert len(records) == len(plain) + 10 and plain == [r for r in records if r in plain]
