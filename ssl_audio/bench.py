@@ -13,7 +13,8 @@ from ssl_audio import config, pretrain, provenance, report
 from ssl_audio.audio.batches import Batches
 from ssl_audio.audio.store import Store
 from ssl_audio.config import Experiment
-from ssl_audio.embed import by_state, embed, logmel, restore
+from ssl_audio.disk import write
+from ssl_audio.embed import embed, logmel
 from ssl_audio.evaluate.tasks import Task, columns, judge
 from ssl_audio.explore.plots import comparison
 from ssl_audio.train import build, make_step, split, start
@@ -87,13 +88,13 @@ def records(folder: Path, store: Store, task: Task, twins: dict) -> list[dict]:
 
     twins: probes of random networks that are known, for methods share encoders; those made here are added.
     """
-    experiment, graph, _, _ = restore(folder)
-    x, model = embed(folder, store)
+    experiment, kept = config.load_run(folder), embed(folder, store)
+    x = kept.x
     lines = metrics(folder)
     net = jax.eval_shape(lambda: split(experiment.method.encoder(build(experiment)))[1:3])
     extra = {
         "data": store.hash,
-        "model": model,
+        "model": kept.about["checkpoint"],
         "code": provenance.code(),
         "method": type(experiment.method).__name__,
         "encoder": type(experiment.encoder).__name__,
@@ -103,7 +104,7 @@ def records(folder: Path, store: Store, task: Task, twins: dict) -> list[dict]:
         "minutes": round(lines[-1]["seconds"] / 60, 2),
         "collapse": bool([line["collapse"] for line in lines if "collapse" in line][-1]),
     }
-    random = by_state(experiment, graph, start(experiment)[1], store, "embedding, random weights")
+    random = embed(folder, store, random=True).x
     labels, folds, groups, rows = columns(task, store)
     systems = {experiment.name: x[rows], twin(experiment.name): random[rows]}
     key = config.digest((experiment.encoder, experiment.frontend, experiment.seed)), task.name
@@ -155,7 +156,7 @@ def page(out: Path, runs: Path, task: Task, title: str) -> None:
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
     protocol = by["log-mel", "accuracy"][0]["protocol"]
     text = PAGE.format(title=title, task=task.name, table=table, stem=out.stem, protocol=protocol)
-    report.write(out.with_suffix(".md"), text)
+    write(out.with_suffix(".md"), text)
     first = {name: sorted(runs.glob(f"{name}-*")) for name in names}
     if logs := {name: metrics(folders[0]) for name, folders in first.items() if folders}:
         comparison(logs).savefig(out.with_suffix(".png"), dpi=80)

@@ -206,31 +206,39 @@ def plan(args: list[str]) -> None:
 
 
 def embed(args: list[str]) -> None:
-    """Embeddings of a store by a run, as an .npz with names and labels."""
+    """Embeddings of a store by a run, or by any function of yours, as .npz or .parquet."""
     from pathlib import Path
-    from typing import Annotated
+    from typing import Annotated, Literal
 
-    import numpy as np
     import tyro
 
-    def go(run: Annotated[Path, tyro.conf.Positional], /, store: Path, out: Path | None = None) -> None:
-        """Embed every clip of a store by a run's newest checkpoint.
+    def go(
+        run: Annotated[Path | None, tyro.conf.Positional] = None,
+        /,
+        *,
+        store: Path,
+        by: str = "",
+        what: Literal["clip", "layers", "frames"] = "clip",
+        dtype: Literal["float32", "float16"] = "float32",
+        out: Path | None = None,
+    ) -> None:
+        """Embed every clip of a store; killed, the same command goes on.
 
         Args:
-            run: folder of the run.
+            run: folder of the run; its newest checkpoint embeds.
             store: folder of the store, at the rate that the run was trained at.
-            out: .npz to write (x [n d] float32, name, and each label column); default <store's name>.npz in
-            the run.
+            by: in place of a run, module:function of yours; function(wave [b t] float32 in -1 to 1, rate in
+                Hz) gives [b d]. It gets clips of one length at a time, in windows of 10 s at most.
+            what: clip: one vector; layers: one of each layer of a transformer; frames: one a time step.
+            dtype: of the numbers kept.
+            out: .npz (x, name, each label column as label_<column>; of frames also starts and times) or
+                .parquet (name, labels, x0, x1 ..; of clips only) to write; default <store's name>.npz in the
+                run.
         """
+        from ssl_audio import export
         from ssl_audio.audio.store import Store
-        from ssl_audio.embed import embed, write
 
-        sounds = Store(store)
-        x, name = embed(run, sounds)
-        labels = {f"label_{column}": sounds.values(column) for column in sounds.columns}
-        path = out or run / f"{store.name}.npz"
-        write(path, x=x, name=np.array([sounds.name(i) for i in range(len(sounds))]), **labels)
-        print(f"{path}: {x.shape[0]} clips x {x.shape[1]} numbers, by checkpoint {name}")
+        print(export.run(run, Store(store), by, what, dtype, out))
 
     parse(go, args, "embed")
 

@@ -5,7 +5,6 @@ import hashlib
 import importlib
 import importlib.util
 import json
-import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 import jax
 
+from ssl_audio.disk import write
 from ssl_audio.optim import Optim
 from ssl_audio.signal.frontend import Frontend, LogMel
 from ssl_audio.signal.waves import extras
@@ -197,14 +197,6 @@ def execute(path: Path | str) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses look their own module up
     spec.loader.exec_module(module)
     return module
-
-
-def write(path: Path | str, text: str) -> None:
-    """Write a text file whole or not at all."""
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
 
 
 def save_run(run: Path, experiment: Experiment, source: Path | None) -> None:

@@ -1,96 +1,101 @@
 """Embeddings of a store by a checkpoint: computed once, kept beside the checkpoint."""
 
 import functools
-import json
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ssl_audio import checkpoint
+from ssl_audio import checkpoint, provenance
 from ssl_audio.config import Experiment, load_run
-from ssl_audio.encoders.layers import within
+from ssl_audio.embeddings import Embeddings, Steps, compute
+from ssl_audio.encoders.layers import masked_mean, within
 from ssl_audio.train import State, encoder, start
 
-WINDOW = 10.0
-"""Seconds: a longer clip is embedded in windows of this length, whose mean, weighted by length, is its
-embedding."""
+What = Literal["clip", "layers", "frames"]
+"""One vector a clip, one a layer of a transformer and clip, or one a time step."""
 
 
-def pieces(
-    store, samples: int, batch: int, chosen: np.ndarray | None = None
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """(clips, int16 waves [b t], valid samples) over a store, or over the clips where `chosen` [n] is True.
-
-    Clips of like length go together; a length is rounded up to the next of a grid that grows by a quarter, so
-    that little is compiled.
-    """
-    lengths = np.asarray(store.lengths)
-    grid = [store.rate // 4]
-    while grid[-1] < samples:
-        grid.append(min(samples, int(grid[-1] * 1.25)))
-    waiting: dict[int, list] = {t: [] for t in grid}
-    order = np.argsort(lengths, kind="stable")
-    for i in order if chosen is None else order[chosen[order]]:
-        for begin in range(0, int(lengths[i]), samples):
-            valid = min(samples, int(lengths[i]) - begin)
-            t = grid[int(np.searchsorted(grid, valid))]
-            waiting[t].append((int(i), begin, valid))
-            if len(waiting[t]) == batch:
-                yield fill(store, waiting[t], t, batch)
-                waiting[t] = []
-    for t, rows in waiting.items():
-        if rows:
-            yield fill(store, rows, t, batch)
+def shared(devices: Sequence | None, batch: int = 64) -> tuple[Callable, Callable, int]:
+    """(puts rows on the devices, puts the same on all of them, a batch that they can share); None: all."""
+    mesh = Mesh(np.array(jax.local_devices() if devices is None else devices), ("data",))
+    put = lambda spec: functools.partial(jax.device_put, device=NamedSharding(mesh, spec))
+    return put(PartitionSpec("data")), put(PartitionSpec()), -(-batch // mesh.size) * mesh.size
 
 
-def fill(store, rows, t, batch):
-    """Rows (clip, begin, valid) as arrays of fixed shape; clip -1 marks the rows that only fill up."""
-    clips, wave, valid = np.full(batch, -1), np.zeros((batch, t), np.int16), np.full(batch, t, np.int32)
-    for r, (i, begin, n) in enumerate(rows):
-        clips[r], wave[r, :n], valid[r] = i, store[i, begin, n], n
-    return clips, wave, valid
-
-
-def apply(f, store, title: str, *, batch: int = 64) -> np.ndarray:
-    """Embed every clip: f(int16 [b t], valid [b]) -> [b d], jitted. Returns float32 [n d] in the store's
-    order."""
-    total, weight, samples = None, np.zeros(len(store)), int(WINDOW * store.rate)
-    windows = int(np.sum(-(-np.asarray(store.lengths) // samples)))
-    with bar() as progress:
-        job = progress.add_task(title, total=windows)
-        for clips, wave, valid in pieces(store, samples, batch):
-            x = np.asarray(jax.device_get(f(jax.device_put(wave), jax.device_put(valid))), np.float64)
-            if total is None:
-                total = np.zeros((len(store), x.shape[1]))
-            real = clips >= 0
-            np.add.at(total, clips[real], x[real] * valid[real, None])
-            np.add.at(weight, clips[real], valid[real])
-            progress.advance(job, int(real.sum()))
-    return (total / weight[:, None]).astype(np.float32)
-
-
-def bar() -> Progress:
-    """A progress bar with count and time left on a terminal, nothing elsewhere."""
-    columns = TextColumn("{task.description:>24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    return Progress(*columns, transient=True, disable=not os.isatty(1))
-
-
-def by_state(experiment: Experiment, graph, state: State, store, title: str = "embedding") -> np.ndarray:
-    """Embeddings [n d] of a store by a training state, batch normalisation by running averages, padding
-    masked."""
-    same_rate(experiment, store)
+def made(experiment: Experiment, graph, what: What) -> Callable:
+    """Jitted (state, int16 [b t], valid [b]) -> [b d], [b l d] or [b steps d]; padding is masked, batch
+    normalisation uses running averages."""
 
     @jax.jit
     def f(state, wave, valid):
         spec = experiment.frontend(wave.astype(jnp.float32) / 2**15)
-        return encoder(experiment, graph, state).embed(spec, experiment.frontend.valid_frames(valid))
+        frames, net = experiment.frontend.valid_frames(valid), encoder(experiment, graph, state)
+        if what == "clip":
+            return net.embed(spec, frames)
+        if what == "frames":
+            return beside(net, net(spec, frames))
+        x = net.cut(spec, frames)
+        mask = net.visible(frames, x.shape[1])
+        layers = net.layers(x, mask)
+        layers[-1] = net.norm(layers[-1])
+        layers = [beside(net, y[:, y.shape[1] - x.shape[1] :]) for y in layers]  # without a class token
+        return jnp.stack([masked_mean(y, mask[:, :: net.columns]) for y in layers], 1)
 
-    return apply(functools.partial(f, state), store, title)
+    return f
+
+
+def beside(net, x):
+    """Tokens of one time step side by side: [b n d] -> [b steps d]."""
+    return x.reshape(len(x), -1, net.columns * x.shape[-1])
+
+
+def steps_of(experiment: Experiment, net) -> Steps:
+    """How a network cuts time."""
+    frontend, every = experiment.frontend, getattr(net, "stride", net.patch)[0]
+
+    def count(samples):
+        frames = frontend.valid_frames(np.asarray(samples, np.int32))
+        return np.maximum(np.asarray(net.steps(np.asarray(frames))), 1).astype(np.int64)
+
+    middle = frontend.centre + (net.patch[0] - 1) / 2 * frontend.step
+    return Steps(count, every * frontend.step / frontend.rate, middle / frontend.rate)
+
+
+def by_state(
+    experiment: Experiment,
+    graph,
+    state: State,
+    store,
+    title: str = "embedding",
+    *,
+    what: What = "clip",
+    about: dict[str, Any] | None = None,
+    folder: Path | None = None,
+    dtype: str = "float32",
+    devices: Sequence | None = None,
+) -> Embeddings:
+    """Embeddings of a store by a training state. folder, about, dtype: as of `embeddings.compute`.
+
+    ValueError: another rate than the frontend's, or layers of a network that isn't a transformer.
+    """
+    same_rate(experiment, store)
+    net = jax.eval_shape(lambda state: encoder(experiment, graph, state), state)
+    if what == "layers" and not hasattr(net, "layers"):
+        raise ValueError(
+            f"{type(experiment.encoder).__name__} has no layers of one width; ask for clip or frames"
+        )
+    rows, everywhere, batch = shared(devices)
+    f = functools.partial(made(experiment, graph, what), everywhere(state))
+    steps = steps_of(experiment, net) if what == "frames" else None
+    return compute(
+        f, store, {"what": what, **(about or {})}, folder, title=title, batch=batch, put=rows, steps=steps,
+        dtype=dtype,
+    )  # fmt: skip
 
 
 def logmel(experiment: Experiment, store) -> np.ndarray:
@@ -106,7 +111,8 @@ def logmel(experiment: Experiment, store) -> np.ndarray:
         var = jnp.sum((x - mean) ** 2 * seen, 1) / n[:, 0]
         return jnp.concatenate([mean[:, 0], jnp.sqrt(var)], -1)
 
-    return apply(f, store, "log-mel floor")
+    rows, _, batch = shared(None)
+    return compute(f, store, {}, title="log-mel floor", batch=batch, put=rows).x
 
 
 def restore(run: Path | str, warn=print) -> tuple[Experiment, object, State, str]:
@@ -122,28 +128,39 @@ def restore(run: Path | str, warn=print) -> tuple[Experiment, object, State, str
     return experiment, graph, state, checkpoint.name(step, state)
 
 
-def embed(run: Path | str, store, warn=print) -> tuple[np.ndarray, str]:
-    """Embeddings of a store by a run's newest checkpoint, from the run's cache if they are there; and the
-    checkpoint's name."""
-    experiment, graph, state, name = restore(run, warn)
-    folder = Path(run) / "embeddings"
-    path = folder / f"{name}-{store.hash[:16]}.npz"
-    if path.is_file():
-        with np.load(path) as kept:
-            return kept["x"], name
-    x = by_state(experiment, graph, state, store)
-    about = {"checkpoint": name, "store": store.hash, "frontend": experiment.frontend.hash, "seconds": WINDOW}
-    write(path, x=x, about=np.array(json.dumps(about)))
-    return x, name
+def embed(
+    run: Path | str,
+    store,
+    what: What = "clip",
+    *,
+    random: bool = False,
+    dtype: str = "float32",
+    devices: Sequence | None = None,
+    warn: Callable[[str], None] = print,
+) -> Embeddings:
+    """Embeddings of a store by a run's newest checkpoint, or by the random weights it began with.
 
-
-def write(path: Path, **arrays: np.ndarray) -> None:
-    """Write an .npz of named arrays whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{os.getpid()}.{path.name}")
-    with open(aside, "wb") as file:  # a file, or numpy puts .npz behind any other name
-        np.savez(file, **arrays)
-    os.replace(aside, path)
+    They are kept in the run's folder, named by checkpoint, store and kind; another frontend, store,
+    checkpoint or code of the network makes them anew. `about["checkpoint"]` is the checkpoint's name.
+    """
+    if random:
+        experiment = load_run(run)
+        graph, state = start(experiment)
+        name = f"random-{checkpoint.name(0, state)}"
+    else:
+        experiment, graph, state, name = restore(run, warn)
+    about = {
+        "checkpoint": name,
+        "store": store.hash,
+        "frontend": experiment.frontend.hash,
+        "code": provenance.code("encoders", "methods", "signal"),
+    }
+    folder = Path(run) / "embeddings" / f"{name}-{store.hash[:16]}-{what}-{dtype}"
+    title = "embedding, random weights" if random else "embedding"
+    return by_state(
+        experiment, graph, state, store, title, what=what, about=about, folder=folder, dtype=dtype,
+        devices=devices,
+    )  # fmt: skip
 
 
 def same_rate(experiment: Experiment, store) -> None:

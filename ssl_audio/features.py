@@ -29,7 +29,8 @@ from ssl_audio import __version__
 from ssl_audio.audio.files import Refused, Sound
 from ssl_audio.audio.scan import scan
 from ssl_audio.audio.store import Clip
-from ssl_audio.embed import bar, write
+from ssl_audio.disk import write_arrays
+from ssl_audio.embeddings import bar
 from ssl_audio.signal import cepstrum, descriptors, kaldi, pitch
 from ssl_audio.signal.frontend import LogMel
 
@@ -273,7 +274,9 @@ def extract(
                 known += len(chunk)
                 progress.advance(job, len(chunk))
             else:
-                write(files[-1], **_part(chunk, program, rate, context, per, lambda: progress.advance(job)))
+                write_arrays(
+                    files[-1], **_part(chunk, program, rate, context, per, lambda: progress.advance(job))
+                )
     counts, refused = zip(*(_read(file, "count", "refused") for file in files), strict=True)
     refused = tuple(tuple(pair) for part in refused for pair in part.tolist())
     if len(refused) == len(clips):

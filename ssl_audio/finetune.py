@@ -11,7 +11,7 @@ from flax import nnx
 
 from ssl_audio.audio.batches import Batches
 from ssl_audio.config import Experiment
-from ssl_audio.embed import WINDOW, bar, pieces
+from ssl_audio.embeddings import WINDOW, bar, pieces
 from ssl_audio.optim import lenient
 from ssl_audio.signal.augment import Crop
 from ssl_audio.train import State, split
@@ -118,7 +118,7 @@ def finetune(
     score = np.zeros((len(store), len(classes)))
     chosen = np.zeros(len(store), bool)
     chosen[test] = True
-    for clips, wave, valid in pieces(store, int(WINDOW * store.rate), 64, chosen):
+    for clips, _, wave, valid in pieces(store, int(WINDOW * store.rate), 64, chosen):
         real = clips >= 0
         np.add.at(
             score, clips[real], np.asarray(predict(params, rest, wave, valid))[real] * valid[real, None]

@@ -8,7 +8,8 @@ import numpy as np
 
 from ssl_audio import config, provenance, report
 from ssl_audio.audio.store import Store
-from ssl_audio.embed import by_state, embed, restore
+from ssl_audio.disk import write
+from ssl_audio.embed import embed, restore
 from ssl_audio.evaluate import linear, stats
 from ssl_audio.evaluate.folds import splits, standardise
 from ssl_audio.evaluate.tasks import Task, columns, protocol_of
@@ -74,9 +75,9 @@ def run(
             continue
         _, graph, state, name = restore(folder)
         states = {True: state, False: start(experiment)[1]}
-        x = {True: embed(folder, store)[0][rows]}
+        x = {True: embed(folder, store).x[rows]}
         if new:
-            x[False] = by_state(experiment, graph, states[False], store)[rows]
+            x[False] = embed(folder, store, random=True).x[rows]
         for draw, count, system in wanted:
             pretrained, tuned = systems[system]
             guess = np.full(len(labels), "", dtype=labels.dtype)
@@ -147,9 +148,7 @@ def page(out: Path, task: Task) -> None:
         lines.append([system, *cells])
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     protocols = "\n".join(dict.fromkeys(r["protocol"] for r in records))
-    report.write(
-        out.with_suffix(".md"), PAGE.format(task=task.name, table=table, protocol=protocols, stem=out.stem)
-    )
+    write(out.with_suffix(".md"), PAGE.format(task=task.name, table=table, protocol=protocols, stem=out.stem))
     efficiency(values).savefig(out.with_suffix(".png"), dpi=110)
 
 

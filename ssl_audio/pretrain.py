@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ssl_audio import config, provenance, report
+from ssl_audio import config, disk, provenance, report
 from ssl_audio.audio.build import build
 from ssl_audio.audio.store import Store
 from ssl_audio.config import Experiment
 from ssl_audio.datasets.fetch import cache
-from ssl_audio.embed import by_state, embed, logmel, restore
+from ssl_audio.embed import embed, logmel
 from ssl_audio.evaluate.collapse import look
 from ssl_audio.evaluate.tasks import More, Task, columns, find, judge
-from ssl_audio.train import start, train
+from ssl_audio.train import train
 
 FIT_CLIPS = 1000
 
@@ -83,7 +83,7 @@ def run(experiment: Experiment, folder: Path, *, source: Path | None = None, wan
     else:
         experiment = fitted(experiment, store)
         folder.mkdir(parents=True, exist_ok=True)
-        config.write(folder / "store.txt", heard)
+        disk.write(folder / "store.txt", heard)
         config.save_run(folder, experiment, source)  # last: with experiment.json a run has begun
     tracker = contextlib.nullcontext(lambda line: None)
     if wandb:
@@ -151,10 +151,9 @@ def differences(a: Experiment, b: Experiment) -> str:
 def systems(run: Path | str, store: Store) -> tuple[dict[str, np.ndarray], Experiment, str]:
     """Embeddings of a store by a run, by its twin with random weights and by log-mel statistics; and the
     checkpoint's name."""
-    experiment, graph, _, _ = restore(run)
-    x, checkpoint = embed(run, store)
-    random = by_state(experiment, graph, start(experiment)[1], store, "embedding, random weights")
-    return {experiment.name: x, "random": random, "logmel": logmel(experiment, store)}, experiment, checkpoint
+    experiment, own, random = config.load_run(run), embed(run, store), embed(run, store, random=True)
+    found = {experiment.name: own.x, "random": random.x, "logmel": logmel(experiment, store)}
+    return found, experiment, own.about["checkpoint"]
 
 
 def prepared(task: Task, rate: int, corpora: dict) -> Store:

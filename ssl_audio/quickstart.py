@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_audio import config, pretrain, provenance, report
+from ssl_audio import config, disk, pretrain, provenance, report
 from ssl_audio.anomaly.detectors import KNN, one_class
 from ssl_audio.audio.build import build
 from ssl_audio.audio.store import Store
@@ -157,7 +157,7 @@ def run(
         "hashes": extra,
         "records": records,
     }
-    config.write(folder / "result.json", json.dumps(result, indent=1) + "\n")
+    disk.write(folder / "result.json", json.dumps(result, indent=1) + "\n")
     if results is not None:
         report.append(results / f"{chosen.name}.json", records)
     written = page.page(

@@ -4,9 +4,7 @@ A record is one measured number with all that it needs to be believed: task, sys
 groups, seed, protocol, and hashes of data, model and code. results/<experiment>.json is a list of them.
 """
 
-import contextlib
 import json
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,12 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ssl_audio.disk import locked, write
 from ssl_audio.evaluate import stats
-
-try:
-    import fcntl
-except ImportError:  # Windows: no lock, so two runs must not append to one file at once
-    fcntl = None
 
 NAMES = {
     "random": "the same encoder with random weights",
@@ -41,14 +35,6 @@ METRICS = {
 DIFFERENCE = "accuracy difference"
 IDENTITY = ("task", "system", "metric", "seed", "protocol", "model", "data")
 """What makes two records the same measurement."""
-
-
-def write(path: Path | str, text: str) -> None:
-    """Write a text file whole or not at all."""
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
 
 
 # ---- records in results/
@@ -92,15 +78,6 @@ def append(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None:
 
 def identity(record: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(json.dumps(record.get(name), sort_keys=True) for name in IDENTITY)
-
-
-@contextlib.contextmanager
-def locked(path: Path):
-    """One process at a time; the kernel lets go of the lock however the process ends. The file stays."""
-    with open(path, "a") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 # ---- Markdown ----------------------------------------------------------------------------------------------

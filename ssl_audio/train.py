@@ -21,7 +21,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from ssl_audio.audio.batches import Batches, prefetch
 from ssl_audio.audio.store import Store
 from ssl_audio.checkpoint import Checkpoints
-from ssl_audio.config import Experiment, write
+from ssl_audio.config import Experiment
+from ssl_audio.disk import write
 
 TRAINED = nnx.All(nnx.Param, lambda path, value: not any("teacher" in str(part) for part in path))
 

@@ -14,10 +14,12 @@ FILES = sorted(f for f in ROOT.rglob("*.py") if "data" not in f.relative_to(ROOT
 
 # rooms in the order of the flow; those of one floor may know one another
 FLOORS = (
-    {"__init__"}, {"typing"}, {"audio", "signal", "losses", "quantise", "optim"}, {"encoders", "datasets"},
-    {"methods"}, {"config", "checkpoint"}, {"train", "embed", "finetune"},
-    {"evaluate", "anomaly", "explore", "report", "provenance", "track", "hear"},
-    {"pretrain", "plan", "quickstart", "features", "bench", "label_efficiency", "outside", "catalogue"},
+    {"__init__"}, {"typing", "disk", "provenance"}, {"audio", "signal", "losses", "quantise", "optim"},
+    {"encoders", "datasets"},
+    {"methods"}, {"config", "checkpoint"}, {"train", "embed", "embeddings", "finetune"},
+    {"evaluate", "anomaly", "explore", "report", "track", "hear"},
+    {"pretrain", "plan", "quickstart", "features", "bench", "label_efficiency", "outside", "catalogue",
+     "export"},
     {"cli"},
 )  # fmt: skip
 NEVER = {

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from toys import RATE, TONES
 
-from ssl_audio import __version__, cli, pretrain
+from ssl_audio import __version__, cli, outside, pretrain
 from ssl_audio.audio.scan import scan
 from ssl_audio.datasets.fetch import cache
 from ssl_audio.evaluate.tasks import Task
@@ -168,6 +168,29 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
         assert kept["label_label"].tolist() == [str(n).split("/")[0] for n in kept["name"]]
     cli.main(["embed", "run", "--store", "sounds", "--out", "elsewhere/any"])
     assert Path("elsewhere/any").is_file()
+    cli.main(
+        ["embed", "run", "--store", "sounds", "--what", "frames", "--dtype", "float16", "--out", "f.npz"]
+    )
+    assert re.search(r"\d+ frames of 36 clips", capsys.readouterr().out)
+    with np.load("f.npz") as kept:
+        assert len(kept["x"]) == len(kept["times"]) == kept["starts"][-1] and kept["x"].dtype == np.float16
+    Path("mine.py").write_text(
+        "import numpy as np\n\ndef f(wave, rate):\n    return np.stack([wave.std(1), wave.max(1)], 1)\n"
+    )
+    cli.main(["embed", "--by", "mine:f", "--store", "sounds", "--out", "mine.parquet"])
+    names, x = outside.read(Path("mine.parquet"))
+    assert len(names) == 36 and x.shape == (36, 2) and (x > 0).all()
+    assert not list(Path().glob(".mine*"))
+    for given, said in (
+        ((), "give a run's folder"),
+        (("run", "--by", "mine:f"), "give a run's folder"),
+        (("--by", "mine:f"), "needs --out"),
+        (("--by", "mine:g", "--out", "g.npz"), "has no attribute"),
+        (("--by", "mine:f", "--what", "layers", "--out", "g.npz"), "one vector a clip"),
+        (("run", "--what", "layers"), "no layers"),
+        (("run", "--what", "frames", "--out", "g.parquet"), "a row a clip"),
+    ):
+        assert said in fault("embed", *given, "--store", "sounds")
 
     table = speakers(Path("spoken"))
     monkeypatch.setattr(

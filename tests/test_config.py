@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from toys import METHODS, experiment
 
-from ssl_audio import config
 from ssl_audio.config import View, digest, from_json, load, load_run, save_run, tiny, to_json
 from ssl_audio.signal.augment import Gain, RandomResizeCrop
 from ssl_audio.signal.waves import StoreBackground
@@ -81,18 +80,6 @@ def test_tiny_is_small_and_the_same_kind(method):
     assert small.views == chosen.views and small.frontend == chosen.frontend
     assert getattr(small.method, "hidden", 0) <= 64
     assert tiny(small) == small
-
-
-def test_write_is_whole_or_not_at_all(tmp_path, monkeypatch):
-    config.write(tmp_path / "a", "old")
-
-    def full(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(config.os, "replace", full)
-    with pytest.raises(OSError, match="full"):
-        config.write(tmp_path / "a", "new")
-    assert (tmp_path / "a").read_text() == "old"
 
 
 def test_a_view_hands_the_background_to_who_takes_one():

@@ -9,10 +9,12 @@ import pytest
 import soundfile
 from toys import FRONTEND, RATE, experiment, make_store, started
 
-from ssl_audio import embed as module
+from ssl_audio import embeddings
 from ssl_audio.checkpoint import Checkpoints
 from ssl_audio.config import save_run
-from ssl_audio.embed import by_state, embed, logmel, pieces, restore, write
+from ssl_audio.embed import by_state, embed, logmel, restore
+from ssl_audio.embeddings import Embeddings, Windows, compute, pieces
+from ssl_audio.encoders import ViT
 from ssl_audio.train import encoder
 
 LENGTHS = (2400, 9000, 2000, 2401, 5200, 2000, 13000, 2100)  # samples; some longer than the window of 4000
@@ -29,7 +31,7 @@ def mixed(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def short_window(monkeypatch):
-    monkeypatch.setattr(module, "WINDOW", 0.5)
+    monkeypatch.setattr(embeddings, "WINDOW", 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -43,28 +45,34 @@ def alone():
 def test_pieces_cover_every_sample_once(mixed):
     seen = {i: np.zeros(n, int) for i, n in enumerate(LENGTHS)}
     shapes = set()
-    for clips, wave, valid in pieces(mixed, 4000, 3):
-        shapes.add(wave.shape)
-        for clip, row, n in zip(clips, wave, valid, strict=True):
+    for piece in pieces(mixed, 4000, 3):
+        shapes.add(piece.wave.shape)
+        for clip, begin, row, n in zip(*piece, strict=True):
             if clip >= 0:
-                (at,) = [
-                    b
-                    for b in range(0, LENGTHS[clip], 4000)
-                    if np.array_equal(mixed[int(clip), b, 4000], row[:n])
-                ]
-                seen[int(clip)][at : at + n] += 1
+                np.testing.assert_array_equal(mixed[int(clip), int(begin), 4000], row[:n])
+                seen[int(clip)][begin : begin + n] += 1
                 assert not row[n:].any()
     assert all((s == 1).all() for s in seen.values())
     assert {b for b, _ in shapes} == {3} and max(t for _, t in shapes) == 4000
     chosen = np.zeros(len(mixed), bool)
     chosen[[1, 4]] = True
-    assert {int(c) for clips, _, _ in pieces(mixed, 4000, 3, chosen) for c in clips} == {-1, 1, 4}
+    assert {int(c) for piece in pieces(mixed, 4000, 3, chosen) for c in piece.clips} == {-1, 1, 4}
+
+
+def test_pieces_can_be_skipped_and_be_of_one_length(mixed):
+    all_of_them = list(pieces(mixed, 4000, 3))
+    later = list(pieces(mixed, 4000, 3, skip=2))
+    assert len(later) == len(all_of_them) - 2
+    for a, b in zip(later, all_of_them[2:], strict=True):
+        assert (a.clips == b.clips).all() and (a.wave == b.wave).all()
+    for piece in pieces(mixed, 4000, 3, exact=True):
+        assert (piece.clips >= 0).all() and set(piece.valid) == {piece.wave.shape[1]}
 
 
 def test_every_clip_is_embedded_as_if_alone(mixed, alone):
     """Order, padding and windows: a long clip is the mean of its windows, weighted by their lengths."""
     graph, state = started(CHOSEN)
-    x = by_state(CHOSEN, graph, jax.device_put(state), mixed)
+    x = by_state(CHOSEN, graph, jax.device_put(state), mixed).x
     assert x.shape == (len(LENGTHS), 16) and x.dtype == np.float32
     for i, n in enumerate(LENGTHS):
         cuts = [mixed[i, b, 4000] for b in range(0, n, 4000)]
@@ -92,21 +100,135 @@ def run(tmp_path):
 
 
 def test_cache_is_hit_by_the_same_and_missed_by_another(run, mixed, monkeypatch):
-    x, name = embed(run, mixed)
+    found = embed(run, mixed)
+    name = found.about["checkpoint"]
     assert name.startswith("3-")
-    (file,) = (run / "embeddings").iterdir()
-    assert name in file.name and mixed.hash[:16] in file.name
+    (folder,) = (p for p in (run / "embeddings").iterdir() if p.is_dir())
+    assert name in folder.name and mixed.hash[:16] in folder.name
+    assert sorted(p.name for p in folder.iterdir()) == ["about.json", "x.npy"]
     with monkeypatch.context() as patch:
-        patch.setattr(module, "by_state", lambda *a, **k: pytest.fail("embedded twice"))
-        again, same = embed(run, mixed)
-    assert same == name
-    np.testing.assert_array_equal(x, again)
+        patch.setattr(embeddings, "_computed", lambda *a, **k: pytest.fail("embedded twice"))
+        again = embed(run, mixed)
+    np.testing.assert_array_equal(found.x, again.x)
+    random = embed(run, mixed, random=True)
+    assert random.about["checkpoint"].startswith("random-0-")
+    np.testing.assert_allclose(random.x, found.x, rtol=1e-5)  # this run was never trained
+    with monkeypatch.context() as patch:  # the network's code has changed
+        patch.setattr("ssl_audio.provenance.code", lambda *rooms: "another")
+        assert embed(run, mixed).about["code"] == "another"
     with Checkpoints(run, CHOSEN) as checkpoints:  # training went on: a new checkpoint, new embeddings
         state = jax.device_put(started(CHOSEN)[1])
         checkpoints.save(4, dataclasses.replace(state, params=jax.tree.map(lambda p: p * 1.1, state.params)))
-    newer, name = embed(run, mixed)
-    assert name.startswith("4-") and not np.allclose(newer, x)
-    assert len(list((run / "embeddings").iterdir())) == 2
+    newer = embed(run, mixed)
+    assert newer.about["checkpoint"].startswith("4-") and not np.allclose(newer.x, found.x)
+
+
+def level(wave, valid):
+    """Embeddings to check by hand: mean and greatest value."""
+    return np.stack([wave.sum(1) / valid, wave.max(1)], 1).astype(np.float32)
+
+
+def by_hand(store, samples=4000):
+    cuts = [[store[i, b, samples] for b in range(0, n, samples)] for i, n in enumerate(LENGTHS)]
+    each = [np.array([[c.mean(), max(c.max(), 0)] for c in clip]) for clip in cuts]
+    weight = [np.array([len(c) for c in clip]) for clip in cuts]
+    return np.array([w @ e / w.sum() for w, e in zip(weight, each, strict=True)])
+
+
+def test_on_disk_is_as_in_memory_and_killed_it_goes_on(mixed, tmp_path, monkeypatch):
+    monkeypatch.setattr(embeddings, "SAVED", -1.0)
+    np.testing.assert_allclose(compute(level, mixed, {}, batch=3).x, by_hand(mixed), rtol=1e-5, atol=1e-3)
+    calls = []
+
+    def dies(wave, valid):
+        calls.append(len(wave))
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return level(wave, valid)
+
+    with pytest.raises(KeyboardInterrupt):
+        compute(dies, mixed, {"a": 1}, tmp_path / "kept", batch=3)
+    assert not (tmp_path / "kept").exists()
+
+    def counted(wave, valid):
+        calls.append(len(wave))
+        return level(wave, valid)
+
+    total = len(list(pieces(mixed, 4000, 3)))
+    before = len(calls)
+    found = compute(counted, mixed, {"a": 1}, tmp_path / "kept", batch=3)
+    assert len(calls) - before == total - 2  # of three that were begun one had not been fetched
+    np.testing.assert_allclose(found.x, by_hand(mixed), rtol=1e-5, atol=1e-3)
+    assert not list(tmp_path.glob("*.part"))
+    compute(counted, mixed, {"a": 1}, tmp_path / "kept", batch=3)
+    assert len(calls) - before == total - 2  # taken as they lie
+    compute(counted, mixed, {"a": 2}, tmp_path / "kept", batch=3)
+    assert len(calls) - before == 2 * total - 2  # something else made them
+
+
+def test_what_another_began_is_begun_anew(mixed, tmp_path, monkeypatch):
+    monkeypatch.setattr(embeddings, "SAVED", -1.0)
+
+    def dies(wave, valid):
+        if list(tmp_path.glob("kept.part/left.json")):
+            raise KeyboardInterrupt
+        return level(wave, valid)
+
+    with pytest.raises(KeyboardInterrupt):
+        compute(dies, mixed, {}, tmp_path / "kept", batch=3)
+    found = compute(lambda w, v: 2 * level(w, v), mixed, {"other": 1}, tmp_path / "kept", batch=3)
+    np.testing.assert_allclose(found.x, 2 * by_hand(mixed), rtol=1e-5, atol=1e-3)
+
+
+def test_float16_says_when_it_is_too_small(mixed):
+    assert compute(level, mixed, {}, dtype="float16").x.dtype == np.float16
+    with pytest.raises(ValueError, match="float32"), np.errstate(over="ignore"):
+        compute(lambda w, v: 1e6 * level(w, v), mixed, {}, dtype="float16")
+
+
+def test_windows_are_counted_clip_by_clip(mixed):
+    first, lengths, begins = Windows.of(mixed, 4000)
+    for i, n in enumerate(LENGTHS):
+        mine = slice(first[i], first[i + 1])
+        assert begins[mine].tolist() == list(range(0, n, 4000)) and lengths[mine].sum() == n
+
+
+def test_frames_have_times_and_layers_their_place(mixed, tmp_path):
+    """Frames of a long clip go on from window to window; their mean is the embedding of a short one."""
+    chosen = experiment("SimCLR", encoder=ViT(width=12, depth=2, heads=2, patch=(4, 8)))
+    graph, state = started(chosen)
+    state = jax.device_put(state)
+    x = by_state(chosen, graph, state, mixed).x
+    found = by_state(chosen, graph, state, mixed, what="frames", folder=tmp_path / "frames")
+    assert found.x.shape[1] == x.shape[1]
+    layers = by_state(chosen, graph, state, mixed, what="layers").x
+    assert layers.shape == (len(LENGTHS), 2, x.shape[1])
+    np.testing.assert_allclose(layers[:, -1], x, rtol=1e-4, atol=1e-5)
+    for i, n in enumerate(LENGTHS):
+        frames, times = found.frames(i)
+        if n <= 4000:
+            np.testing.assert_allclose(frames.mean(0), x[i], rtol=1e-4, atol=1e-5)
+        assert len(frames) == len(times) and (np.diff(times) > 0).all() and times[-1] < n / RATE + 0.05
+        # a patch is of 4 frames: its middle is that of frames 1 and 2
+        assert times[0] == pytest.approx(1.5 * FRONTEND.hop / RATE)
+        within = times[times < 0.5]
+        np.testing.assert_allclose(np.diff(within), 4 * FRONTEND.hop / RATE, rtol=1e-9)
+        if n > 4000:
+            assert times[len(within)] == pytest.approx(0.5 + times[0])
+    same = Embeddings.open(tmp_path / "frames")
+    np.testing.assert_array_equal(same.frames(6)[0], found.frames(6)[0])
+    with pytest.raises(ValueError, match="ask for frames"):
+        by_state(chosen, graph, state, mixed).frames(0)
+    with pytest.raises(ValueError, match="no layers"):
+        by_state(CHOSEN, *started(CHOSEN), mixed, what="layers")
+
+
+def test_many_devices_embed_as_one(mixed):
+    graph, state = started(CHOSEN)
+    state = jax.device_put(state)
+    one, eight = (by_state(CHOSEN, graph, state, mixed, devices=d).x for d in (jax.devices()[:1], None))
+    assert jax.device_count() == 8
+    np.testing.assert_allclose(one, eight, rtol=1e-4, atol=1e-5)
 
 
 def test_errors_are_told(tmp_path, mixed):
@@ -119,11 +241,3 @@ def test_errors_are_told(tmp_path, mixed):
     for wrong in (lambda: by_state(other, *started(CHOSEN), mixed), lambda: logmel(other, mixed)):
         with pytest.raises(ValueError, match=r"sampled at 8000 Hz.*--rate 16000"):
             wrong()
-
-
-def test_write_takes_any_name_and_leaves_nothing_else(tmp_path):
-    for name in ("x.npz", "plain"):
-        write(tmp_path / "new" / name, x=np.arange(3))
-        with np.load(tmp_path / "new" / name) as kept:
-            np.testing.assert_array_equal(kept["x"], np.arange(3))
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["plain", "x.npz"]

@@ -7,8 +7,9 @@ An encoder is a frozen dataclass of sizes whose `build(mels, rngs=...)` makes an
 `frames` [b] says how many frames of each row are sound; the rest is padding and changes nothing. `key` turns
 dropout on.
 
-Those that methods may mask inside (transformers) also have `net.cut(spec)`, tokens before positions, and
-`net.layers(x, mask=None, keep=None)`, what each block makes of them; `net.norm` ends the last.
+Those that methods may mask inside (transformers) also have `net.cut(spec, frames=None)`, tokens before
+positions, `net.visible(frames, n)`, which of n of them are sound, and `net.layers(x, mask=None, keep=None)`,
+what each block makes of them; `net.norm` ends the last.
 """
 
 from ssl_audio.encoders.conformer import Conformer

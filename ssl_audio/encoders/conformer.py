@@ -153,11 +153,13 @@ class ConformerNet(nnx.Module):
         """x: a block ends with its own normalisation."""
         return x
 
-    def cut(self, spec: Float[Array, "b f m"]) -> Float[Array, "b n d"]:
+    def cut(
+        self, spec: Float[Array, "b f m"], frames: Int[Array, " b"] | None = None
+    ) -> Float[Array, "b n d"]:
         """Tokens, each of 7 frames, 4 apart: where a method puts its mask token."""
         if spec.shape[1] < 4:
             raise ValueError(f"a clip of {spec.shape[1]} frames is shorter than a Conformer's token of 4")
-        x = spec[..., None]
+        x = inside(spec, frames)[..., None]
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
             x = jax.lax.conv_general_dilated(
                 x,
@@ -201,7 +203,7 @@ class ConformerNet(nnx.Module):
         keep: Int[Array, "b k"] | None = None,
     ) -> Float[Array, "b n d"]:
         """Tokens of all of the clip, or those at `keep`, the rest unseen. There is no dropout."""
-        x = self.cut(inside(spec, frames))
+        x = self.cut(spec, frames)
         mask = None if frames is None else self.visible(frames, x.shape[1])
         return self.layers(x, mask, keep)[-1]
 

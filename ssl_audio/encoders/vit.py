@@ -90,8 +90,11 @@ class ViTNet(nnx.Module):
         n = (frames - self.patch[0]) // self.stride[0] + 1
         return (n + abs(n)) // 2
 
-    def cut(self, spec: Float[Array, "b f m"]) -> Float[Array, "b n d"]:
-        """Embedded patches, time-major, before positions: where a method puts its mask token."""
+    def cut(
+        self, spec: Float[Array, "b f m"], frames: Int[Array, " b"] | None = None
+    ) -> Float[Array, "b n d"]:
+        """Embedded patches, time-major, before positions: where a method puts its mask token. frames: unused,
+        for a patch sees nothing beside it."""
         if spec.shape[1] < self.patch[0]:
             raise ValueError(f"a clip of {spec.shape[1]} frames is shorter than a patch of {self.patch[0]}")
         if self.stride == self.patch:

@@ -20,9 +20,9 @@ from jaxtyping import Float
 from ssl_audio import signal
 from ssl_audio.audio.files import wave
 from ssl_audio.datasets import gm_instruments
+from ssl_audio.disk import write
 from ssl_audio.explore.page import CSS, section
 from ssl_audio.explore.players import address, encoded
-from ssl_audio.report import write
 from ssl_audio.signal.frontend import LogMel
 from ssl_audio.signal.waves import extras
 

@@ -79,8 +79,9 @@ class Frontend:
     """Waves [b t] to normalised features [b f m]: what the frozen dataclasses of settings here share.
 
     A frontend has the fields below (`mels` may be a property) and `raw`; its hash names it in checkpoints.
-    Mean and std are a part of it, so that they travel with the weights. Unless it says otherwise in `_frames`
-    and `_least`, its frames are `n_fft` long and frame i is centred on sample i * hop.
+    Mean and std are a part of it, so that they travel with the weights. Unless it says otherwise in
+    `_frames`, `_least`, `step` and `centre`, its frames are `n_fft` long and frame i is centred on sample
+    i * hop.
     """
 
     rate: int
@@ -109,6 +110,16 @@ class Frontend:
         if not isinstance(self, LogMel):  # the first there was; its hashes stand in checkpoints
             plain["class"] = type(self).__name__
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def step(self) -> int:
+        """Samples from one frame to the next."""
+        return self.hop
+
+    @property
+    def centre(self) -> float:
+        """The middle of the first frame, samples from the clip's beginning."""
+        return 0.0
 
     def frames(self, samples: int) -> int:
         """Number of frames of a clip of `samples` samples; ValueError where not one fits."""

@@ -185,6 +185,16 @@ class KaldiFbank(Frontend):
         return kaldi.frame_sizes(self.rate, self.frame_length_ms, self.frame_shift_ms)
 
     @property
+    def step(self) -> int:
+        """Samples from one frame to the next."""
+        return self._sizes[1]
+
+    @property
+    def centre(self) -> float:
+        """The middle of the first frame, samples from the clip's beginning."""
+        return (self._sizes[0] - 1) / 2
+
+    @property
     def _least(self) -> int:
         return self._sizes[0]
 
@@ -282,6 +292,11 @@ class RawFrames(Frontend):
     def mels(self) -> int:
         """Samples a frame."""
         return self.hop
+
+    @property
+    def centre(self) -> float:
+        """The middle of the first frame, samples from the clip's beginning."""
+        return (self.hop - 1) / 2
 
     @property
     def _least(self) -> int:

@@ -17,7 +17,7 @@ import scipy.fft
 from PIL import Image
 from scipy import signal
 
-from ssl_audio import provenance, report
+from ssl_audio import disk, provenance, report
 from ssl_audio.audio.denoise import NLMS, SpectralGate, Wavelet, Wiener
 from ssl_audio.audio.files import wave
 from ssl_audio.audio.levels import BandPass
@@ -315,7 +315,7 @@ def main():
     (options.results / "cleaning.json").unlink(missing_ok=True)
     report.append(options.results / "cleaning.json", records)
     command = " ".join(["python", "tests/benchmarks/cleaning.py", *sys.argv[1:]])
-    report.write(options.results / "cleaning.md", tables(records, command, options.seed))
+    disk.write(options.results / "cleaning.md", tables(records, command, options.seed))
     picture(data, options.results / "cleaning.png", options.seed)
 
 
