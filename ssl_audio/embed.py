@@ -63,7 +63,7 @@ def steps_of(experiment: Experiment, net) -> Steps:
         return np.maximum(np.asarray(net.steps(np.asarray(frames))), 1).astype(np.int64)
 
     middle = frontend.centre + (net.patch[0] - 1) / 2 * frontend.step
-    return Steps(count, every * frontend.step / frontend.rate, middle / frontend.rate)
+    return Steps(count, every * frontend.step, middle)
 
 
 def by_state(

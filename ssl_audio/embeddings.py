@@ -137,11 +137,11 @@ class Embeddings:
 
 
 class Steps(NamedTuple):
-    """How a function of frames cuts time: steps of each window of so many samples, and the middle of step s
-    in a window, s * every + first, seconds."""
+    """How a function of frames cuts time: how many steps windows of so many samples have, and the middle of
+    step s in its window, s * every + first, samples."""
 
     count: Callable[[Int64[np.ndarray, " w"]], Int64[np.ndarray, " w"]]
-    every: float
+    every: int
     first: float
 
 
@@ -179,9 +179,12 @@ def compute(
 
 
 def _computed(f, store, about, part, title, batch, put, steps, dtype, exact) -> Embeddings:
-    samples = int(WINDOW * store.rate)
+    samples, every = int(WINDOW * store.rate), 1 if steps is None else steps.every
+    samples = max(samples // every, 1) * every  # so that steps go on evenly from window to window
     windows = Windows.of(store, samples)
-    counts = np.ones(len(windows.lengths), np.int64) if steps is None else steps.count(windows.lengths)
+    counts = np.ones(len(windows.lengths), np.int64)
+    if steps is not None:
+        counts = np.minimum(steps.count(windows.lengths), -(-windows.lengths // every))
     starts = np.concatenate([[0], np.cumsum(counts)])
     skip, out = _left(part, about)
     told = time.monotonic()
@@ -206,8 +209,8 @@ def _computed(f, store, about, part, title, batch, put, steps, dtype, exact) -> 
         raise ValueError("embeddings: a value is too large for float16 or isn't finite; take float32")
     of_frames = {}
     if steps is not None:
-        within = np.concatenate([np.arange(n) for n in counts]) * steps.every + steps.first
-        of_frames["times"] = np.repeat(windows.begins / store.rate, counts) + within
+        within = np.concatenate([np.arange(n) for n in counts]) * every + steps.first
+        of_frames["times"] = (np.repeat(windows.begins, counts) + within) / store.rate
         of_frames["starts"] = starts[windows.first]
         x = out
     else:

@@ -211,10 +211,8 @@ def test_frames_have_times_and_layers_their_place(mixed, tmp_path):
         assert len(frames) == len(times) and (np.diff(times) > 0).all() and times[-1] < n / RATE + 0.05
         # a patch is of 4 frames: its middle is that of frames 1 and 2
         assert times[0] == pytest.approx(1.5 * FRONTEND.hop / RATE)
-        within = times[times < 0.5]
-        np.testing.assert_allclose(np.diff(within), 4 * FRONTEND.hop / RATE, rtol=1e-9)
-        if n > 4000:
-            assert times[len(within)] == pytest.approx(0.5 + times[0])
+        # evenly from window to window, for these are of whole patches
+        np.testing.assert_allclose(np.diff(times), 4 * FRONTEND.hop / RATE, rtol=1e-9)
     same = Embeddings.open(tmp_path / "frames")
     np.testing.assert_array_equal(same.frames(6)[0], found.frames(6)[0])
     with pytest.raises(ValueError, match="ask for frames"):
