@@ -1,0 +1,288 @@
+"""HEAR's probe: a perceptron on embeddings as they are, chosen from a grid on one fold, stopped early.
+
+Turian et al., "HEAR: Holistic Evaluation of Audio Representations", 2022, as its program hear-eval-kit does
+it: one or two hidden layers of 1,024 (linear, batch normalisation, dropout 0.1, ReLU), Adam, batches of
+1,024, up to 500 epochs; every third is scored on the validation fold, and 20 scores in a row without a better
+one end the training. 8 of 16 points of a grid (layers, rate, initialisation) are drawn with a fixed seed; the
+best on the first fold serves all others. With k folds, fold i + 1 validates where fold i tests.
+
+The program never shuffles its training data again after the first time (a list is compared with a string).
+`compat` keeps that; `strict` shuffles each epoch. The points of one depth are trained at once.
+"""
+
+import functools
+import itertools
+import random
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Shaped
+
+from ssl_audio.evaluate.folds import Outcome, Split, finite, inner, splits
+
+Form = Literal["compat", "strict"]
+HIDDEN, DROPOUT, BATCH, EPOCHS, EVERY, PATIENCE = 1024, 0.1, 1024, 500, 3, 20
+
+
+class Point(NamedTuple):
+    """A point of the grid. uniform: Glorot's initialisation from a uniform distribution, else from a
+    normal."""
+
+    layers: int
+    rate: float
+    uniform: bool
+
+
+GRID = tuple(
+    Point(layers, rate, uniform)
+    for layers in (1, 2)
+    for uniform in (True, False)
+    for rate in (3.2e-3, 1e-3, 3.2e-4, 1e-4)
+)
+
+
+def drawn(count: int = 8, seed: int = 42) -> list[Point]:
+    """The points that are tried: the kit's seed and order."""
+    points = list(GRID)
+    random.Random(seed).shuffle(points)
+    return points[:count]
+
+
+class Layer(NamedTuple):
+    """Weights of a layer; scale and shift of its batch normalisation, None in the last."""
+
+    w: Any
+    b: Any
+    scale: Any = None
+    shift: Any = None
+
+
+class Net(NamedTuple):
+    """Layers, and the running mean and variance of each hidden one."""
+
+    layers: tuple[Layer, ...]
+    stats: tuple[tuple[Any, Any], ...]
+
+
+def init(key: Array, sizes: Sequence[int], uniform: Array) -> Net:
+    """sizes: of the input, the hidden layers and the output. Weights by Glorot & Bengio, gain sqrt(2) behind
+    a ReLU; biases as PyTorch draws them."""
+    layers, stats = [], []
+    for i, (a, b) in enumerate(itertools.pairwise(sizes)):
+        normal_key, even_key, bias_key = jax.random.split(jax.random.fold_in(key, i), 3)
+        deviation = np.float32((2.0 if i else 1.0) ** 0.5 * (2 / (a + b)) ** 0.5)
+        even = jax.random.uniform(even_key, (a, b), minval=-(3**0.5), maxval=3**0.5)
+        w = jnp.where(uniform, even, jax.random.normal(normal_key, (a, b))) * deviation
+        bias = jax.random.uniform(bias_key, (b,), minval=-(a**-0.5), maxval=a**-0.5)
+        last = i == len(sizes) - 2
+        layers.append(Layer(w, bias) if last else Layer(w, bias, jnp.ones(b), jnp.zeros(b)))
+        if not last:
+            stats.append((jnp.zeros(b), jnp.ones(b)))
+    return Net(tuple(layers), tuple(stats))
+
+
+def forward(net: Net, x: Float[Array, "b d"], key: Array | None = None) -> tuple[Float[Array, "b c"], tuple]:
+    """Scores before softmax or sigmoid, and the new running statistics. key: trains, with dropout."""
+    stats = []
+    for i, (layer, (mean, var)) in enumerate(zip(net.layers[:-1], net.stats, strict=True)):
+        x = x @ layer.w + layer.b[None]
+        if key is not None:
+            now, spread = x.mean(0), x.var(0)
+            unbiased = spread * (len(x) / max(len(x) - 1, 1))
+            stats.append((0.9 * mean + 0.1 * now, 0.9 * var + 0.1 * unbiased))
+            mean, var = now, spread
+        x = (x - mean[None]) * (jax.lax.rsqrt(var + 1e-5) * layer.scale)[None] + layer.shift[None]
+        if key is not None:
+            kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - DROPOUT, x.shape)
+            x = jnp.where(kept, x / (1 - DROPOUT), 0.0)
+        x = jax.nn.relu(x)
+    return x @ net.layers[-1].w + net.layers[-1].b[None], tuple(stats) if key is not None else net.stats
+
+
+def loss_of(scores: Float[Array, "b c"], y: Float[Array, "b c"], several: bool) -> Float[Array, ""]:
+    """Mean cross-entropy of one label a clip, or of several."""
+    if several:
+        return optax.sigmoid_binary_cross_entropy(scores, y).mean()
+    return optax.softmax_cross_entropy(scores, y).mean()
+
+
+def score_of(scores: Float[Array, "n c"], y: Float[Array, "n c"], several: bool) -> Float[Array, ""]:
+    """Accuracy, or of several labels the mean average precision over classes that have clips."""
+    if not several:
+        return (scores.argmax(1) == y.argmax(1)).astype(jnp.float32).mean()
+    truth = jnp.take_along_axis(y, jnp.argsort(-scores, axis=0), 0)
+    precision = truth.cumsum(0) / jnp.arange(1.0, len(y) + 1)[:, None]
+    count = y.sum(0)
+    each = (precision * truth).sum(0) / jnp.maximum(count, 1.0)
+    return each.sum() / jnp.maximum((count > 0).sum(), 1).astype(jnp.float32)
+
+
+TX = optax.scale_by_adam()
+
+
+def step(net: Net, opt: Any, x, y, key, rate, several: bool) -> tuple[Net, Any]:
+    """One step of Adam on one batch."""
+
+    def loss(layers):
+        scores, stats = forward(Net(layers, net.stats), x, key)
+        return loss_of(scores, y, several), stats
+
+    grads, stats = jax.grad(loss, has_aux=True)(net.layers)
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes floats with its integer counts
+        moved, opt = TX.update(grads, opt)
+    return Net(jax.tree.map(lambda p, m: p - rate * m, net.layers, moved), stats), opt
+
+
+class Fitted(NamedTuple):
+    """The network of the best score on the validation rows, that score, and the epochs that were trained."""
+
+    net: Net
+    score: Any
+    epochs: Any
+
+
+@functools.partial(jax.jit, static_argnames=("layers", "several", "form"))
+def fit(
+    x: Float[Array, "n d"],
+    y: Float[Array, "n c"],
+    valid_x: Float[Array, "m d"],
+    valid_y: Float[Array, "m c"],
+    keys: Array,
+    rates: Float[Array, " p"],
+    uniform: Shaped[Array, " p"],
+    *,
+    layers: int,
+    several: bool,
+    form: Form,
+) -> Fitted:
+    """Train as many points at once as there are keys; each stops by itself."""
+    n, whole = len(x), len(x) // BATCH
+    sizes = [x.shape[1], *layers * [HIDDEN], y.shape[1]]
+
+    def epoch(net, opt, key, rate):
+        order = jax.random.permutation(key, n) if form == "strict" else None
+        rows = lambda a: a if order is None else a[order]
+        sx, sy = rows(x), rows(y)
+
+        def one(carry, batch):
+            return step(*carry, *batch, rate, several), None
+
+        parts = [a[: whole * BATCH].reshape(whole, BATCH, -1) for a in (sx, sy)]
+        (net, opt), _ = jax.lax.scan(one, (net, opt), (*parts, jax.random.split(key, max(whole, 1))[:whole]))
+        if n % BATCH > 1:  # batch normalisation can't train on a single clip
+            last = jax.random.fold_in(key, whole)
+            net, opt = step(net, opt, sx[whole * BATCH :], sy[whole * BATCH :], last, rate, several)
+        return net, opt
+
+    def train(key, rate, uniform):
+        net = init(key, sizes, uniform)
+        start = (net, TX.init(net.layers), net, -jnp.inf, jnp.int32(0), jnp.int32(0))
+
+        def more(state):
+            return (state[4] < PATIENCE) & (state[5] < EPOCHS)
+
+        def go(state):
+            net, opt, best, most, waited, epochs = state
+            net, opt = jax.lax.fori_loop(
+                0, EVERY, lambda i, s: epoch(*s, jax.random.fold_in(key, epochs + i), rate), (net, opt)
+            )
+            score = score_of(forward(net, valid_x)[0], valid_y, several)
+            better = score > most
+            best = jax.tree.map(lambda a, b: jnp.where(better, a, b), net, best)
+            waited = jnp.where(better, 0, waited + 1)
+            return net, opt, best, jnp.maximum(score, most), waited, epochs + EVERY
+
+        *_, best, most, _, epochs = jax.lax.while_loop(more, go, start)
+        return Fitted(best, most, epochs)
+
+    return jax.vmap(train)(keys, rates, uniform)
+
+
+def parts(
+    folds: Shaped[np.ndarray, " n"],
+    groups: Shaped[np.ndarray, " n"],
+    test: tuple[str, ...] | None,
+) -> list[tuple[Split, Shaped[np.ndarray, " n_train"]]]:
+    """Outer folds with what of their training rows validates: the next fold, one called valid, or a fifth of
+    the groups."""
+    found, names = list(splits(folds, groups, test)), list(np.unique(folds))
+    out = []
+    for split in found:
+        inside = folds[split.train]
+        if test is None and len(names) > 2:
+            held = inside == names[(names.index(split.name) + 1) % len(names)]
+        elif "valid" in inside:
+            held = inside == "valid"
+        else:
+            held = inner(folds, groups, split)[0]
+        out.append((split, held))
+    return out
+
+
+def predict(
+    x: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, "n c"],
+    folds: Shaped[np.ndarray, " n"],
+    groups: Shaped[np.ndarray, " n"],
+    *,
+    test: tuple[str, ...] | None = None,
+    seed: int = 0,
+    several: bool = False,
+    form: Form = "compat",
+    points: Sequence[Point] | None = None,
+) -> tuple[Float[np.ndarray, "n c"], Point]:
+    """Scores of the test rows before softmax or sigmoid (NaN for the others), and the chosen point.
+
+    x: embeddings, finite, taken as they are. y: 1 where a clip has a label. several: labels a clip. points:
+    the grid; None: `drawn()`. ValueError: a group is cut, or a value isn't finite.
+    """
+    finite(x)
+    tried = list(drawn() if points is None else points)
+    out, best = np.full(y.shape, np.nan, np.float32), None
+    for number, (split, held) in enumerate(parts(folds, groups, test)):
+        order = np.random.default_rng(0).permutation(np.flatnonzero(~held))  # once, for all epochs of compat
+        rows = split.train[order], split.train[held]
+        data = [jnp.asarray(a[r], jnp.float32) for r in rows for a in (x, y)]
+        here, results = tried if best is None else [best], []
+        for layers in sorted({point.layers for point in here}):
+            some = [point for point in here if point.layers == layers]
+            keys = [jax.random.fold_in(jax.random.key(seed), 1000 * number + GRID.index(p)) for p in some]
+            made = fit(
+                *data,
+                jnp.stack(keys),
+                jnp.array([p.rate for p in some], jnp.float32),
+                jnp.array([p.uniform for p in some]),
+                layers=layers,
+                several=several,
+                form=form,
+            )
+            score = np.asarray(made.score)
+            results += [
+                (score[i], p, jax.tree.map(lambda a, i=i: a[i], made.net)) for i, p in enumerate(some)
+            ]
+        _, best, net = max(results, key=lambda r: (r[0], -here.index(r[1])))
+        out[split.test] = np.asarray(forward(net, jnp.asarray(x[split.test], jnp.float32))[0])
+    return out, best
+
+
+def probe(
+    x: Float[np.ndarray, "n d"],
+    y: Shaped[np.ndarray, " n"],
+    folds: Shaped[np.ndarray, " n"],
+    groups: Shaped[np.ndarray, " n"],
+    *,
+    test: tuple[str, ...] | None = None,
+    seed: int = 0,
+    form: Form = "compat",
+) -> Outcome:
+    """Out-of-fold classes. Arguments as `linear.probe`; chosen: the rate of the point chosen on the first
+    fold."""
+    classes, code = np.unique(y, return_inverse=True)
+    truth = np.eye(len(classes), dtype=np.float32)[code]
+    scores, best = predict(x, truth, folds, groups, test=test, seed=seed, form=form)
+    tested = np.isfinite(scores).all(1)
+    return Outcome.of(classes, code, np.where(tested, scores.argmax(1), -1), {"rate": best.rate})

@@ -1,0 +1,159 @@
+"""HEAR's probe against PyTorch, step for step, and what it chooses."""
+
+import random
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ssl_audio.evaluate import multilabel
+from ssl_audio.evaluate.protocols import hear
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(hear, "HIDDEN", 24)
+    monkeypatch.setattr(hear, "BATCH", 64)
+    monkeypatch.setattr(hear, "EPOCHS", 60)
+    hear.fit.clear_cache()
+    yield
+    hear.fit.clear_cache()
+
+
+def toy(n=300, classes=3, dims=10, noise=1.0):
+    rng = np.random.default_rng(0)
+    code = rng.integers(classes, size=n)
+    x = 3 + np.eye(classes, dims)[code] * 3 + noise * rng.standard_normal((n, dims))
+    groups = np.arange(n).astype(str)
+    return x.astype(np.float32), np.array(list("abc"))[code], (np.arange(n) % 5).astype(str), groups
+
+
+def test_the_points_are_those_of_the_kits_seed():
+    random.seed(42)
+    points = list(hear.GRID)
+    random.shuffle(points)
+    assert hear.drawn() == points[:8] and len(set(hear.GRID)) == 16
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_training_is_pytorchs(monkeypatch, several):
+    """Two hidden layers, three epochs of two batches, the second smaller: the same numbers."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(hear, "DROPOUT", 0.0)
+    monkeypatch.setattr(hear, "EPOCHS", 3)
+    rng = np.random.default_rng(0)
+    x, valid = rng.standard_normal((100, 10)).astype(np.float32), rng.standard_normal((40, 10))
+    truth = (rng.random((140, 4)) < 0.4) if several else np.eye(4, dtype=bool)[rng.integers(4, size=140)]
+    y, valid_y = truth[:100].astype(np.float32), truth[100:].astype(np.float32)
+    keys = jax.random.split(jax.random.key(1), 1)
+    ours = hear.fit(
+        jnp.asarray(x), jnp.asarray(y), jnp.asarray(valid, jnp.float32), jnp.asarray(valid_y), keys,
+        jnp.array([3.2e-3]), jnp.array([True]), layers=2, several=several, form="compat",
+    )  # fmt: skip
+
+    start = hear.init(keys[0], (10, 24, 24, 4), jnp.bool_(True))
+    modules = []
+    for i, layer in enumerate(start.layers):
+        linear = torch.nn.Linear(*layer.w.shape)
+        with torch.no_grad():
+            linear.weight.copy_(torch.tensor(np.asarray(layer.w).T))
+            linear.bias.copy_(torch.tensor(np.asarray(layer.b)))
+        modules += [linear] + [torch.nn.BatchNorm1d(24), torch.nn.ReLU()] * (i < 2)
+    net = torch.nn.Sequential(*modules)
+    loss = torch.nn.BCEWithLogitsLoss() if several else torch.nn.CrossEntropyLoss()
+    adam = torch.optim.Adam(net.parameters(), lr=3.2e-3)
+    for _ in range(3):
+        for rows in (slice(0, 64), slice(64, 100)):
+            adam.zero_grad()
+            loss(net(torch.tensor(x[rows])), torch.tensor(y[rows])).backward()
+            adam.step()
+    made = jax.tree.map(lambda a: a[0], ours.net)
+    # a bias before batch normalisation has no gradient but rounding, of which Adam makes steps: so all is
+    # compared with the statistics of the batch, which take such a bias out
+    theirs = net(torch.tensor(valid, dtype=torch.float32)).detach().numpy()
+    key = jax.random.key(0)
+    np.testing.assert_allclose(
+        hear.forward(made, jnp.asarray(valid, jnp.float32), key)[0], theirs, rtol=1e-4, atol=2e-4
+    )
+    for (_, var), norm in zip(made.stats, (net[1], net[4]), strict=True):
+        # as they were before that last look
+        before = (norm.running_var - 0.1 * norm_of(net, norm, valid).var(0)) / 0.9
+        np.testing.assert_allclose(var, before.detach().numpy(), rtol=1e-3)
+    assert int(ours.epochs[0]) == 3
+    scores = np.asarray(hear.forward(made, jnp.asarray(valid, jnp.float32))[0])
+    right = (scores.argmax(1) == valid_y.argmax(1)).mean()
+    score = multilabel.average_precision(scores, truth[100:]).mean() if several else right
+    assert float(ours.score[0]) == pytest.approx(score, abs=1e-5)
+
+
+def norm_of(net, norm, valid):
+    """What comes into a batch normalisation of a PyTorch net in training."""
+    import torch
+
+    x = torch.tensor(valid, dtype=torch.float32)
+    for module in net:
+        if module is norm:
+            return x
+        x = module(x)
+    raise AssertionError
+
+
+def test_initial_weights_have_glorots_spread():
+    for uniform in (True, False):
+        net = hear.init(jax.random.key(0), (400, 300, 200), jnp.bool_(uniform))
+        first, last = net.layers[0].w, net.layers[1].w
+        assert float(first.std()) == pytest.approx((2 / 700) ** 0.5, rel=0.01)
+        assert float(last.std()) == pytest.approx((2 * 2 / 500) ** 0.5, rel=0.01)
+        bound = (6 / 700) ** 0.5
+        assert (float(abs(first).max()) <= bound * 1.0001) == uniform
+
+
+def test_points_that_train_together_are_as_alone():
+    x, y, *_ = toy()
+    data = [
+        jnp.asarray(a, jnp.float32) for a in (x[:200], np.eye(3)[np.searchsorted(["a", "b", "c"], y[:200])])
+    ]
+    data += [
+        jnp.asarray(x[200:]),
+        jnp.asarray(np.eye(3)[np.searchsorted(["a", "b", "c"], y[200:])], jnp.float32),
+    ]
+    keys, rates = jax.random.split(jax.random.key(0), 2), jnp.array([3.2e-3, 1e-4])
+    uniform = jnp.array([True, False])
+    call = lambda some: hear.fit(
+        *data, keys[some], rates[some], uniform[some], layers=1, several=False, form="compat"
+    )
+    both, one = call(slice(None)), call(slice(1, 2))
+    assert int(both.epochs[1]) == int(one.epochs[0])
+    np.testing.assert_allclose(both.net.layers[0].w[1], one.net.layers[0].w[0], rtol=1e-4, atol=1e-5)
+
+
+def test_folds_validate_in_turn():
+    _, _, folds, groups = toy()
+    for split, held in hear.parts(folds, groups, None):
+        assert set(folds[split.train][held]) == {str((int(split.name) + 1) % 5)}
+    named = np.array(["train", "train", "valid", "test", "train"])[np.arange(300) % 5]
+    ((split, held),) = hear.parts(named, groups, ("test",))
+    assert set(named[split.train][held]) == {"valid"} and set(named[split.test]) == {"test"}
+    ((split, held),) = hear.parts(np.where(named == "test", "test", "train"), groups, ("test",))
+    assert 0.15 < held.mean() < 0.25
+
+
+@pytest.mark.parametrize("form", ["compat", "strict"])
+def test_it_learns_and_chance_is_chance(form):
+    x, y, folds, groups = toy()
+    good = hear.probe(x, y, folds, groups, form=form)
+    assert good.metrics["accuracy"] > 0.9 and good.chosen["rate"] in {p.rate for p in hear.GRID}
+    assert len(good.tested) == len(x)
+    again = hear.probe(x, y, folds, groups, form=form)
+    assert (good.predictions == again.predictions).all()
+    bad = hear.probe(x, np.random.default_rng(1).permutation(y), folds, groups, form=form)
+    assert abs(bad.metrics["accuracy"] - 1 / 3) < 0.1
+
+
+def test_several_labels_a_clip():
+    x, y, folds, groups = toy()
+    truth = np.stack([y == "a", y != "b", np.arange(300) % 2 == 0], 1).astype(np.float32)
+    scores, _ = hear.predict(x, truth, folds, groups, several=True)
+    precision = multilabel.average_precision(scores, truth.astype(bool))
+    assert precision[0] > 0.95 and precision[1] > 0.95 and precision[2] < 0.7
