@@ -36,7 +36,7 @@ def made(experiment: Experiment, graph, what: What) -> Callable:
         spec = experiment.frontend(wave.astype(jnp.float32) / 2**15)
         frames, net = experiment.frontend.valid_frames(valid), encoder(experiment, graph, state)
         if what == "clip":
-            return net.embed(spec, frames)
+            return getattr(net, "read", net.embed)(spec, frames)
         if what == "frames":
             return beside(net, net(spec, frames))
         x = net.cut(spec, frames)

@@ -5,7 +5,7 @@ An encoder is a frozen dataclass of sizes whose `build(mels, rngs=...)` makes an
 `net.width` (of that embedding), `net.token` (width of a token), `net.patch` (frames and bands of a token),
 `net.columns` (tokens of one time step, next to one another) and `net.steps(frames)` (time steps).
 `frames` [b] says how many frames of each row are sound; the rest is padding and changes nothing. `key` turns
-dropout on.
+dropout on. Where there is a `net.read(spec, frames=None)`, that is judged in place of `embed`.
 
 Those that methods may mask inside (transformers) also have `net.cut(spec, frames=None)`, tokens before
 positions, `net.visible(frames, n)`, which of n of them are sound, and `net.layers(x, mask=None, keep=None)`,

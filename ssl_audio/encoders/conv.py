@@ -215,6 +215,17 @@ class AudioNTTNet(nnx.Module):
         spread = jnp.sqrt(masked_mean(jnp.square(x - mean[:, None]), mask) + 1e-6)
         return jnp.concatenate([mean, most, spread], -1)
 
+    def read(
+        self, spec: Float[Array, "b f m"], frames: Int[Array, " b"] | None = None
+    ) -> Float[Array, "b d"]:
+        """What is judged: the embedding, of statistics their square roots.
+
+        None is negative, and their long tails are a burden to a linear probe (Perronnin et al., "Improving the
+        Fisher Kernel", 2010, section 3.2). Training doesn't see the roots, whose gradient has no end at zero.
+        """
+        x = self.embed(spec, frames)
+        return jnp.sqrt(x) if self.statistics else x
+
 
 def averaged(x: Float[Array, "b f m c"], frames: int, bands: int) -> Float[Array, "b {frames} {bands} c"]:
     """Means over so many frames and bands that these are left; what doesn't fill the last frame is left
