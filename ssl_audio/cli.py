@@ -283,6 +283,36 @@ def evaluate(args: list[str]) -> None:
     parse(go, args, "evaluate")
 
 
+def compare(args: list[str]) -> None:
+    """Two runs, or files of embeddings, on the same clips: paired differences and tests."""
+    from pathlib import Path
+    from typing import Annotated
+
+    import tyro
+
+    def go(
+        first: Annotated[Path, tyro.conf.Positional],
+        second: Annotated[Path, tyro.conf.Positional],
+        /,
+        tasks: tuple[str, ...],
+        out: Path | None = None,
+    ) -> None:
+        """Is the first better than the second? By the linear probe, clip by clip.
+
+        Args:
+            first: folder of a run, or a file of embeddings as `ssl-audio evaluate` takes it.
+            second: the other one.
+            tasks: such as gm/family fsdd/digit-loso esc50; `ssl-audio tasks` lists them.
+            out: a .json that gets the records.
+        """
+        from ssl_audio import compare
+        from ssl_audio.datasets import corpora
+
+        compare.run(first, second, tasks, corpora(), out)
+
+    parse(go, args, "compare")
+
+
 def bench(args: list[str]) -> None:
     """Which method works on my sound: many experiments, the same minutes each, one table."""
     from pathlib import Path
@@ -466,6 +496,7 @@ VERBS = {
         train,
         embed,
         evaluate,
+        compare,
         bench,
         labels,
         report,

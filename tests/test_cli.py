@@ -59,7 +59,7 @@ def test_usage_and_version(capsys):
 
 def test_the_verbs():
     verbs = {"quickstart", "store", "train", "embed", "evaluate", "report", "features", "gallery"}
-    verbs |= {"plan", "bench", "labels", "tasks"}
+    verbs |= {"plan", "bench", "labels", "tasks", "compare"}
     assert verbs == set(cli.VERBS)
 
 

@@ -31,7 +31,8 @@ class AudioNTT:
     """Whose outputs a token holds side by side, of the three blocks (their bands and frames averaged down to
     those of the last) and the two layers: the last so many, 1 to 5."""
     statistics: bool = False
-    """The embedding is mean, maximum and deviation over time side by side, instead of mean + max."""
+    """The embedding is mean, maximum and deviation over time side by side, instead of mean + max; it is
+    judged by its square roots (`read`)."""
 
     def build(self, mels: int, *, rngs: nnx.Rngs) -> nnx.Module:
         """The network for spectrograms of `mels` bands, a multiple of 8."""
@@ -220,8 +221,9 @@ class AudioNTTNet(nnx.Module):
     ) -> Float[Array, "b d"]:
         """What is judged: the embedding, of statistics their square roots.
 
-        None is negative, and their long tails are a burden to a linear probe (Perronnin et al., "Improving the
-        Fisher Kernel", 2010, section 3.2). Training doesn't see the roots, whose gradient has no end at zero.
+        None is negative, and their long tails are a burden to a linear probe (Perronnin et al., "Improving
+        the Fisher Kernel", 2010, section 3.2). Training doesn't see the roots, whose gradient has no end at
+        zero.
         """
         x = self.embed(spec, frames)
         return jnp.sqrt(x) if self.statistics else x

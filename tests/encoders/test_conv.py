@@ -166,6 +166,9 @@ def test_statistics_are_mean_maximum_and_deviation_whose_gradient_is_finite():
     expected = np.concatenate([tokens.mean(1), tokens.max(1), tokens.std(1)], 1)
     assert expected.shape[1] == net.width == 3 * net.token
     np.testing.assert_allclose(net.embed(x), expected, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(net.read(x) ** 2, net.embed(x), rtol=1e-4, atol=1e-5)  # what is judged
+    plain = AudioNTT(width=16, channels=4).build(16, rngs=nnx.Rngs(0))
+    np.testing.assert_array_equal(plain.read(x), plain.embed(x))
     net = nnx.view(net, use_running_average=True)
     silent = jnp.zeros((2, 8, 16))  # one token: no deviation
     assert np.isfinite(jax.grad(lambda x: net.embed(x).sum())(silent)).all()
