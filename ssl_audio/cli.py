@@ -313,6 +313,54 @@ def compare(args: list[str]) -> None:
     parse(go, args, "compare")
 
 
+def clusters(args: list[str]) -> None:
+    """Clusters of a run's embeddings: several ways, how many, and what is in them, to listen to."""
+    from pathlib import Path
+    from typing import Annotated
+
+    import tyro
+
+    def go(
+        run: Annotated[Path, tyro.conf.Positional],
+        /,
+        store: Path,
+        label: str = "",
+        k: int | None = None,
+        out: Path = Path("clusters.html"),
+        seed: int = 0,
+    ) -> None:
+        """Cluster the clips of a store without labels; write a page, and a .csv of clusters beside it.
+
+        Args:
+            run: folder of the run whose newest checkpoint embeds.
+            store: folder of the store, at the rate that the run was trained at.
+            label: a column of the store to compare the clusters with, such as label.
+            k: clusters; default as many as labels, without a label the number of the highest silhouette.
+            out: the page, .html.
+            seed: of k-means.
+        """
+        from rich.console import Console
+        from rich.table import Table
+
+        from ssl_audio.audio.store import Store
+        from ssl_audio.embed import embed
+        from ssl_audio.explore import clusters
+
+        sounds = Store(store)
+        labels = sounds.values(label) if label else None  # a wrong column fails before anything is embedded
+        title = f"Clusters of {store.name} by {run.name}"
+        ways, count = clusters.clusters(
+            embed(run, sounds).x, sounds, out, label=label, k=k, seed=seed, title=title
+        )
+        table = Table(*clusters.head(labels), title=f"{title}, {count} clusters", title_justify="left")
+        for cells in clusters.rows(ways, labels, lambda values: f"{values.mean():.2f}"):
+            table.add_row(*cells)
+        Console().print(table)
+        print(f"{out}, {out.with_suffix('.csv')}")
+
+    parse(go, args, "clusters")
+
+
 def bench(args: list[str]) -> None:
     """Which method works on my sound: many experiments, the same minutes each, one table."""
     from pathlib import Path
@@ -497,6 +545,7 @@ VERBS = {
         embed,
         evaluate,
         compare,
+        clusters,
         bench,
         labels,
         report,

@@ -59,7 +59,7 @@ def test_usage_and_version(capsys):
 
 def test_the_verbs():
     verbs = {"quickstart", "store", "train", "embed", "evaluate", "report", "features", "gallery"}
-    verbs |= {"plan", "bench", "labels", "tasks", "compare"}
+    verbs |= {"plan", "bench", "labels", "tasks", "compare", "clusters"}
     assert verbs == set(cli.VERBS)
 
 
@@ -191,6 +191,14 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
         (("run", "--what", "frames", "--out", "g.parquet"), "a row a clip"),
     ):
         assert said in fault("embed", *given, "--store", "sounds")
+
+    cli.main(["clusters", "run", "--store", "sounds", "--label", "label", "--out", "c.html"])
+    assert "6 clusters" in capsys.readouterr().out
+    page = Path("c.html").read_text()
+    assert page.count("<audio") == 30 and "tone" in page and "<script>" in page
+    with open("c.csv", newline="") as file:
+        assert len({row["name"] for row in csv.DictReader(file)}) == 36
+    assert "no column" in fault("clusters", "run", "--store", "sounds", "--label", "nothing")
 
     table = speakers(Path("spoken"))
     monkeypatch.setattr(

@@ -21,7 +21,7 @@ from ssl_audio import signal
 from ssl_audio.audio.files import wave
 from ssl_audio.datasets import gm_instruments
 from ssl_audio.disk import write
-from ssl_audio.explore.page import CSS, section
+from ssl_audio.explore.page import document, section
 from ssl_audio.explore.players import address, encoded
 from ssl_audio.signal.frontend import LogMel
 from ssl_audio.signal.waves import extras
@@ -41,12 +41,9 @@ STYLE = """
 h3{margin-top:2.2em}
 @media(max-width:760px){.cards{grid-template-columns:1fr}}
 """
-# pictures and sounds of before are in the page once; one player at a time
+# pictures and sounds of before are in the page once
 SCRIPT = """
 for (const e of document.querySelectorAll("[data-of]")) e.src = document.getElementById(e.dataset.of).src;
-document.addEventListener("play", event => {
-  for (const e of document.querySelectorAll("audio")) if (e !== event.target) e.pause();
-}, true);
 """
 
 
@@ -147,22 +144,8 @@ def gallery(out: Path, *, seconds: float = 2.0, seed: int = 0) -> Path:
         ),
         f"<p class=note>Recordings: gm_instruments, {escape(gm_instruments.LICENCE)}; seed {seed}.</p>",
     ]
-    write(out, document("Augmentations", body))
+    write(out, document("Augmentations", body, STYLE, SCRIPT))
     return out
-
-
-def document(title: str, body: list[str]) -> str:
-    """The page around its parts, in the look of a run's report."""
-    inline = "style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-    policy = f"default-src 'none'; img-src data:; media-src data:; {inline}"
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f"<title>{escape(title)} · ssl_audio</title>\n<style>{CSS}{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(body)
-        + f"\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
-    )
 
 
 def picture(

@@ -86,6 +86,27 @@ def page(
     return run / "report.html"
 
 
+ONE_AT_A_TIME = """
+document.addEventListener("play", event => {
+  for (const e of document.querySelectorAll("audio")) if (e !== event.target) e.pause();
+}, true);
+"""
+
+
+def document(title: str, body: list[str], style: str = "", script: str = "") -> str:
+    """A page that needs nothing but itself, in the look of a run's report; one player plays at a time."""
+    inline = "style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    policy = f"default-src 'none'; img-src data:; media-src data:; {inline}"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f"<title>{escape(title)} · ssl_audio</title>\n<style>{CSS}{style}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(body)
+        + f"\n</main>\n<script>{script}{ONE_AT_A_TIME}</script>\n</body>\n</html>\n"
+    )
+
+
 def section(anchor: str, title: str, inner: str) -> str:
     return f'<section id="{anchor}"><h2>{escape(title)}</h2>\n{inner}\n</section>'
 

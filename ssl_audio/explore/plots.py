@@ -254,6 +254,21 @@ def efficiency(systems: Mapping[str, Mapping[int, Sequence[float]]]) -> Figure:
         return made
 
 
+def choices(ks: Sequence[int], silhouette: Sequence[float], bic: Sequence[float], k: int) -> Figure:
+    """Silhouette and BIC by the number of clusters; a line at the k that was taken."""
+    with matplotlib.rc_context(STYLE):
+        made = figure(10.5, 3.0)
+        axes = made.subplots(1, 2)
+        for i, (ax, values, title) in enumerate(
+            zip(axes, (silhouette, bic), ("Silhouette", "Bayesian information criterion"), strict=True)
+        ):
+            ax.plot(ks, values, color=COLOURS[i], lw=1.6, marker="o", ms=3.5)
+            ax.axvline(k, color="#b00020", lw=1, alpha=0.5)
+            ax.set_title(title + " (higher is better)", loc="left")
+            ax.set_xlabel("clusters")
+        return made
+
+
 def curves(lines: Sequence[Mapping[str, Any]]) -> Figure:
     """Learning curves out of the lines of metrics.jsonl: loss, spread of the embeddings, online kNN."""
     knn = series(lines, "online_knn")
