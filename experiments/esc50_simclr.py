@@ -5,8 +5,9 @@ resize crop and linear fader as in BYOL-A. After Fonseca et al., "Unsupervised C
 Event Representations", 2021. All five folds' sound is used without labels, the test folds' too (as for any
 corpus that one has in hand).
 
-Measured (results/esc50_simclr.json, seeds 0, 1, 2): 0.806 (0.803, 0.810, 0.805), random weights 0.696, log-mel
-statistics 0.442; each trained in 45 minutes on one of two CPU cores that other work shared, judged in 11.
+Measured (results/esc50_simclr.json, seeds 0, 1, 2): 0.806 (0.802, 0.809, 0.805), random weights 0.696,
+log-mel statistics 0.442; each trained in 45 minutes on one of two CPU cores that other work shared, judged in
+11.
 
     ssl-audio store esc50 --out stores/esc50
     ssl-audio train experiments/esc50_simclr.py
