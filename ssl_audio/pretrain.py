@@ -23,6 +23,8 @@ from ssl_audio.evaluate.tasks import More, Task, columns, find, judge
 from ssl_audio.train import train
 
 FIT_CLIPS = 1000
+BELOW = ("balanced accuracy", "macro F1")
+"""Metrics for which a table of 80 characters has no room."""
 
 
 def fitted(experiment: Experiment, store: Store) -> Experiment:
@@ -213,7 +215,7 @@ def show(records: list[dict]) -> None:
         mine = [r for r in records if r["task"] == task]
         values = [r for r in mine if not r["metric"].endswith("difference")]
         table = Table(title=f"{task}, {max(r['n'] for r in mine)} clips", title_justify="left")
-        metrics = list(dict.fromkeys(r["metric"] for r in values))
+        metrics = [m for m in dict.fromkeys(r["metric"] for r in values) if m not in BELOW]
         for name in ("", *metrics):
             table.add_column(name, no_wrap=not name)
         for system in dict.fromkeys(r["system"] for r in values):
@@ -221,6 +223,10 @@ def show(records: list[dict]) -> None:
             cells = {r["metric"]: "{:.3f} [{:.3f}, {:.3f}]".format(r["value"], *r["ci95"]) for r in own}
             table.add_row(system, *(cells.get(metric, "") for metric in metrics))
         Console().print(table)
+        for metric in BELOW:
+            each = ["{system} {value:.3f}".format(**r) for r in values if r["metric"] == metric]
+            if each:
+                print(f"  {metric}: {', '.join(each)}")
         for r in mine:
             if r["metric"].endswith("difference"):
                 print("  " + report.plain(r))
