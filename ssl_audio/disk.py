@@ -13,21 +13,28 @@ except ImportError:  # Windows: no lock, so two processes must not write one thi
     fcntl = None
 
 
+@contextlib.contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write, which takes its name when all went well and else is taken away."""
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def write(path: Path | str, text: str) -> None:
     """Write a text file whole or not at all."""
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
+    with aside(Path(path)) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
     """Write an .npz of named arrays whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{os.getpid()}.{path.name}")
-    with open(aside, "wb") as file:  # a file, or numpy puts .npz behind any other name
+    with aside(path) as beside, open(beside, "wb") as file:  # a file, or numpy puts .npz behind another name
         np.savez(file, **arrays)
-    os.replace(aside, path)
 
 
 @contextlib.contextmanager

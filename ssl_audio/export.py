@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_audio.audio.store import Store
-from ssl_audio.disk import write_arrays
+from ssl_audio.disk import aside, write_arrays
 from ssl_audio.embed import What, embed
 from ssl_audio.embeddings import Embeddings, compute
 
@@ -85,7 +85,6 @@ def write(path: Path, made: Embeddings, store: Store) -> None:
         ) from None
     columns = {"name": names} | labels | {f"x{i}": made.x[:, i] for i in range(made.x.shape[1])}
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{os.getpid()}.{path.name}")
-    parquet.write_table(pyarrow.table(columns), aside)
-    os.replace(aside, path)
+    with aside(path) as beside:
+        parquet.write_table(pyarrow.table(columns), beside)
     return None

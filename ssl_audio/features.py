@@ -29,7 +29,7 @@ from ssl_audio import __version__
 from ssl_audio.audio.files import Refused, Sound
 from ssl_audio.audio.scan import scan
 from ssl_audio.audio.store import Clip
-from ssl_audio.disk import write_arrays
+from ssl_audio.disk import aside, write_arrays
 from ssl_audio.embeddings import bar
 from ssl_audio.signal import cepstrum, descriptors, kaldi, pitch
 from ssl_audio.signal.frontend import LogMel
@@ -283,13 +283,9 @@ def extract(
         shutil.rmtree(parts)
         first = "; ".join(f"{name}: {reason}" for name, reason in refused[:3])
         raise ValueError(f"none of {len(clips)} files could be decoded ({first})")
-    aside = out.with_name(f".{os.getpid()}.{out.name}")
-    try:
+    with aside(out) as beside:
         save = _save_csv if out.suffix == ".csv" else _save_parquet
-        save(aside, files, columns, per, rate)
-        os.replace(aside, out)
-    finally:
-        aside.unlink(missing_ok=True)
+        save(beside, files, columns, per, rate)
     shutil.rmtree(parts)
     rows = sum(int(count.sum()) for count in counts)
     return Report(out, len(clips) - len(refused), rows, len(columns), known, refused)

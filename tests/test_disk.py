@@ -18,6 +18,7 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="full"):
         disk.write(tmp_path / "a", "new")
     assert (tmp_path / "a").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]  # what was written aside is taken away
 
 
 def test_arrays_take_any_name_and_leave_nothing_else(tmp_path):

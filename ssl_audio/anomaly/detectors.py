@@ -6,7 +6,6 @@ a number a row (higher: more anomalous) that doesn't depend on the other rows, t
 .npz. A detector is a class here with those.
 """
 
-import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from jaxtyping import Float, Float64, Shaped
 from scipy.spatial.distance import cdist
 from sklearn.covariance import ledoit_wolf
 
+from ssl_audio.disk import aside
 from ssl_audio.evaluate.folds import finite, splits, unit
 
 
@@ -30,10 +30,8 @@ def _save(detector: Any, path: Path | str) -> None:
     state = {f.name: getattr(detector, f.name) for f in fields(detector)}
     if any(value is None for value in state.values()):
         raise ValueError(f"{type(detector).__name__} isn't fitted; call fit(bank) before save")
-    aside = Path(f"{path}.{os.getpid()}.tmp")
-    with open(aside, "wb") as file:
+    with aside(Path(path)) as beside, open(beside, "wb") as file:
         np.savez(file, detector=np.array(type(detector).__name__), **state)
-    os.replace(aside, path)
 
 
 def _load(kind: type, path: Path | str) -> Any:

@@ -47,15 +47,18 @@ def spaces(x: Float[np.ndarray, "n d"], seed: int = 0) -> dict[str, Float[np.nda
     """x as it is; scaled to length 1; standardised and scaled to length 1, as `cluster` does; whitened: its
     first principal components, at most 50, each of variance 1. ValueError: a value isn't finite."""
     finite(x)
-    rows = np.arange(len(x))
-    k = min(COMPONENTS, *x.shape, len(x) - 1)
-    white = PCA(k, whiten=True, random_state=seed).fit_transform(standardise(x, rows))
+    z = standardise(x, np.arange(len(x)))
     return {
         "as it is": x.astype(np.float32),
         "length 1": unit(x).astype(np.float32),
-        "standardised, length 1": unit(standardise(x, rows)),
-        "whitened": white.astype(np.float32),
+        "standardised, length 1": unit(z),
+        "whitened": components(z, seed, whiten=True).astype(np.float32),
     }
+
+
+def components(z: Float[np.ndarray, "n d"], seed: int, whiten: bool = False) -> Float[np.ndarray, "n _"]:
+    """The first principal components, at most 50."""
+    return PCA(min(COMPONENTS, *z.shape, len(z) - 1), whiten=whiten, random_state=seed).fit_transform(z)
 
 
 def clusterings(x: Float[np.ndarray, "n d"], k: int, seeds: int = 5, seed: int = 0) -> Iterator[Clustering]:
@@ -65,7 +68,7 @@ def clusterings(x: Float[np.ndarray, "n d"], k: int, seeds: int = 5, seed: int =
         each = [KMeans(k, n_init=3, random_state=seed * seeds + i).fit_predict(z) for i in range(seeds)]
         yield made("k-means", name, z, each)
     z = found["standardised, length 1"]
-    few = PCA(min(COMPONENTS, *z.shape, len(z) - 1), random_state=seed).fit_transform(z)
+    few = components(z, seed)
     name = f"standardised, length 1, {few.shape[1]} components"
     yield made("Ward", name, few, [AgglomerativeClustering(k).fit_predict(few)])
     least = max(5, len(x) // 100)
@@ -113,8 +116,8 @@ class Count(NamedTuple):
 def counts(x: Float[np.ndarray, "n d"], most: int | None = None, seed: int = 0) -> list[Count]:
     """How many clusters? k from 2 to `most` (default 64, or a fifth of the clips), each some way above the
     last."""
-    z = spaces(x, seed)["standardised, length 1"]
-    z = PCA(min(COMPONENTS, *z.shape, len(z) - 1), random_state=seed).fit_transform(z)
+    finite(x)
+    z = components(unit(standardise(x, np.arange(len(x)))), seed)
     most = min(64, len(x) // 5) if most is None else most
     ks = np.unique(np.round(np.geomspace(2, max(most, 2), 16)).astype(int))
     out = []

@@ -10,6 +10,8 @@ from scipy.ndimage import median_filter
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from ssl_audio.evaluate.classes import f1, ratio
+
 
 class Event(NamedTuple):
     """A sound from onset to offset, seconds."""
@@ -35,34 +37,29 @@ class Counts:
     @property
     def precision(self) -> float:
         """Share of what was found that is right; NaN where nothing was found."""
-        return ratio(self.right.sum(), self.found.sum())
+        return float(ratio(self.right.sum(), self.found.sum()))
 
     @property
     def recall(self) -> float:
         """Share of the reference that was found; NaN for an empty reference."""
-        return ratio(self.right.sum(), self.reference.sum())
+        return float(ratio(self.right.sum(), self.reference.sum()))
 
     @property
     def f1(self) -> float:
         """Over all events of all classes (micro average), 0 to 1; NaN where there are none at all."""
-        return ratio(2 * self.right.sum(), self.reference.sum() + self.found.sum())
+        return float(f1(self.right.sum(), self.reference.sum(), self.found.sum()))
 
     @property
     def by_class(self) -> Float[np.ndarray, " c"]:
         """F1 of each class, NaN where there are none; `numpy.nanmean` of it is the macro average."""
-        each = zip(self.right, self.reference, self.found, strict=True)
-        return np.array([ratio(2 * right, wanted + found) for right, wanted, found in each])
+        return f1(self.right, self.reference, self.found)
 
     @property
     def error_rate(self) -> float:
         """Errors for each active segment and class of the reference: 0 is right, above 1 is possible."""
         if self.errors is None:
             raise ValueError("the error rate is counted by segments only")
-        return ratio(self.errors, self.reference.sum())
-
-
-def ratio(part: int | np.integer, whole: int | np.integer) -> float:
-    return float(part / whole) if whole else float("nan")
+        return float(ratio(self.errors, self.reference.sum()))
 
 
 def by_segment(

@@ -1,7 +1,6 @@
 """What is in the clusters? A page to listen to: ways to cluster, how many clusters, and each one's middle."""
 
 import csv
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from html import escape
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64, Shaped
 
-from ssl_audio.disk import write
+from ssl_audio.disk import aside, write
 from ssl_audio.embeddings import bar
 from ssl_audio.evaluate.clusterings import WAYS, Clustering, Count, agreement, clusterings, counts, medoids
 from ssl_audio.explore.page import document, section
@@ -162,9 +161,7 @@ def sound(store, i: int) -> str:
 
 def listed(path: Path, store, shown: Int64[np.ndarray, " n"]) -> None:
     """A table of names and clusters."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(aside, "w", encoding="utf-8", newline="") as file:
+    with aside(path) as beside, open(beside, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["name", "cluster"])
         writer.writerows([store.name(i), int(c)] for i, c in enumerate(shown))
-    os.replace(aside, path)
