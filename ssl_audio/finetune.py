@@ -12,7 +12,7 @@ from flax import nnx
 from ssl_audio.audio.batches import Batches
 from ssl_audio.config import Experiment
 from ssl_audio.embeddings import WINDOW, bar, pieces
-from ssl_audio.optim import lenient
+from ssl_audio.optim import lenient, matrices
 from ssl_audio.signal.augment import Crop
 from ssl_audio.train import State, split
 
@@ -65,20 +65,39 @@ def finetune(
     graph, params, frozen, rest = split(
         nnx.Dict(body=body, norm=nnx.BatchNorm(body.width, rngs=nnx.Rngs(seed)), head=head)
     )
-    schedule = optax.cosine_decay_schedule(1.0, recipe.steps)
-    slow = jax.tree_util.tree_map_with_path(
-        lambda path, _: recipe.encoder_rate if path[0].key == "body" else 1.0, params
-    )
-    tx = optax.adamw(
-        lambda step: recipe.rate * schedule(step),
-        weight_decay=recipe.decay,
-        mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p),
-    )
     samples = round(experiment.data.seconds * store.rate)
+    tx, step, predict = programs(experiment, recipe, graph)
+    params, rest = jax.tree.map(jnp.copy, (params, rest))  # the caller's state is not donated
+    opt = tx.init(params)
+    batches = Batches(
+        store, samples=samples, batch=recipe.batch, seed=seed, short=experiment.data.short, subset=train
+    )
+    with bar() as progress:
+        for i in progress.track(range(recipe.steps), description=title):
+            batch = batches[i]
+            key = jax.random.fold_in(jax.random.key(seed), i)
+            sound = jax.device_put((batch["wave"], code[batch["index"]]))
+            params, rest, opt = step(params, rest, opt, frozen, *sound, key)
+    score = np.zeros((len(store), len(classes)))
+    chosen = np.zeros(len(store), bool)
+    chosen[test] = True
+    for clips, _, wave, valid in pieces(store, int(WINDOW * store.rate), 64, chosen):
+        real = clips >= 0
+        found = np.asarray(predict(params, rest, frozen, wave, valid))
+        np.add.at(score, clips[real], found[real] * valid[real, None])
+    return classes[score[test].argmax(1)]
+
+
+@functools.lru_cache(maxsize=8)
+def programs(experiment: Experiment, recipe: Finetune, graph) -> tuple:
+    """(optimiser, jitted step, jitted log-probabilities) of a network: one set for all folds, draws and
+    states."""
+    schedule = optax.cosine_decay_schedule(1.0, recipe.steps)
+    tx = optax.adamw(lambda step: recipe.rate * schedule(step), weight_decay=recipe.decay, mask=matrices)
     crops = [change for change in experiment.views[0].wave if isinstance(change, Crop)]
 
     @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
-    def step(params, rest, opt, wave, target, key):
+    def step(params, rest, opt, frozen, wave, target, key):
         wave = wave.astype(jnp.float32) / 2**15
         for crop in crops:
             wave = crop(key, wave)
@@ -88,13 +107,13 @@ def finetune(
             logits = net.head(net.norm(net.body.embed(experiment.frontend(wave), key=key)))
             return optax.softmax_cross_entropy_with_integer_labels(logits, target).mean(), split(net)[3]
 
-        grads, rest_ = jax.grad(loss, has_aux=True)(params)
+        grads, moved = jax.grad(loss, has_aux=True)(params)
         updates, opt = lenient(tx.update)(grads, opt, params)
-        updates = jax.tree.map(lambda u, s: u * s, updates, slow)
-        return optax.apply_updates(params, updates), rest_, opt
+        updates["body"] = jax.tree.map(lambda u: u * recipe.encoder_rate, updates["body"])
+        return optax.apply_updates(params, updates), moved, opt
 
     @jax.jit
-    def predict(params, rest, wave, valid):
+    def predict(params, rest, frozen, wave, valid):
         net = nnx.view(
             nnx.merge(graph, params, frozen, rest), use_running_average=True, raise_if_not_found=False
         )
@@ -103,24 +122,4 @@ def finetune(
             net.head(net.norm(net.body.embed(spec, experiment.frontend.valid_frames(valid))))
         )
 
-    params, rest, frozen = jax.tree.map(jnp.copy, (params, rest, frozen))  # the caller's state is not donated
-    opt = tx.init(params)
-    batches = Batches(
-        store, samples=samples, batch=recipe.batch, seed=seed, short=experiment.data.short, subset=train
-    )
-    with bar() as progress:
-        for i in progress.track(range(recipe.steps), description=title):
-            batch = batches[i]
-            key = jax.random.fold_in(jax.random.key(seed), i)
-            params, rest, opt = step(
-                params, rest, opt, *jax.device_put((batch["wave"], code[batch["index"]])), key
-            )
-    score = np.zeros((len(store), len(classes)))
-    chosen = np.zeros(len(store), bool)
-    chosen[test] = True
-    for clips, _, wave, valid in pieces(store, int(WINDOW * store.rate), 64, chosen):
-        real = clips >= 0
-        np.add.at(
-            score, clips[real], np.asarray(predict(params, rest, wave, valid))[real] * valid[real, None]
-        )
-    return classes[score[test].argmax(1)]
+    return tx, step, predict
