@@ -7,8 +7,8 @@ top-1, 74.6 after 1,000 epochs. MoCo v1 and v2: batch 256, a queue of 65,536 key
 have no sound.
 
 Here the queue stands for v3's large batch, so that one accelerator will do. Not reproduced: pictures; the
-views are BYOL-A v2's of a sound, a ResNet-18 for the ResNet-50, AdamW for LARS. For MoCo v3 itself:
-`--method.queue 0 --data.batch 4096 --method.temperature 1.0`. Steps are for 100 epochs of 50,000 clips;
+views are BYOL-A v2's of a sound, a ResNet-18 for the ResNet-50. For MoCo v3 itself: `--method.queue 0
+--data.batch 4096 --method.temperature 1.0 --optim.rate 9.6`. Steps are for 100 epochs of 50,000 clips;
 give `--method.steps` with `--optim.steps`.
 
     ssl-audio store FOLDER --out stores/mine
@@ -33,6 +33,6 @@ experiment = Experiment(
     views=(view, view),
     frontend=LogMel(rate=16_000, mels=64),
     data=Data(seconds=3.0, batch=256),
-    optim=Optim(steps=20_000, rate=3e-4, warmup=1_000, decay=1e-4),
+    optim=Optim(steps=20_000, rate=0.6, warmup=1_000, decay=1e-6, lars=True),
     save_every=500,
 )

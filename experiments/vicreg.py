@@ -5,8 +5,8 @@ epochs of warm-up, cosine. The paper trained a ResNet-50 on ImageNet: 73.2 top-1
 V100s (recalled, not checked). Its sound experiment joins the waves of ESC-50 with their spectrograms.
 
 Not reproduced here: two networks, one of waves and one of spectrograms, which the method could train but
-one encoder isn't; so both views are spectrograms, prepared as BYOL-A does, with a ResNet-18. AdamW in the
-place of LARS, and a batch of 256. Steps are for ESC-50's 2,000 clips, 250 epochs.
+one encoder isn't; so both views are spectrograms, prepared as BYOL-A does, with a ResNet-18, and a batch of
+256. Steps are for ESC-50's 2,000 clips, 250 epochs.
 
     ssl-audio store esc50 --out stores/esc50
     ssl-audio train experiments/vicreg.py --data.store stores/esc50
@@ -30,5 +30,5 @@ experiment = Experiment(
     views=(view, view),
     frontend=LogMel(rate=16_000, mels=64),
     data=Data(seconds=3.0, batch=256),
-    optim=Optim(steps=2_000, rate=1e-3, warmup=100, decay=1e-6),
+    optim=Optim(steps=2_000, rate=0.2, warmup=100, decay=1e-6, lars=True),
 )

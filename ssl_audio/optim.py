@@ -1,4 +1,4 @@
-"""The optimiser of a run: AdamW with warm-up, cosine, clipping, and weight decay on matrices only."""
+"""The optimiser of a run: AdamW or LARS with warm-up, cosine, clipping; weight decay on matrices only."""
 
 import dataclasses
 import functools
@@ -9,7 +9,7 @@ import optax
 
 @dataclasses.dataclass(frozen=True)
 class Optim:
-    """AdamW under a linear warm-up and a cosine decay to zero (Loshchilov & Hutter, 2019)."""
+    """AdamW (Loshchilov & Hutter, 2019) or LARS under a linear warm-up and a cosine decay to zero."""
 
     steps: int = 1000
     """Optimiser steps of the whole run."""
@@ -24,6 +24,12 @@ class Optim:
     clip: float | None = None
     """Largest global norm of the gradient; None: no clipping."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """Averages of the gradient and its square; of LARS the first is the momentum."""
+    lars: bool = False
+    """LARS in AdamW's place, for large batches (You et al., "Large Batch Training of Convolutional Networks",
+    2017): each matrix moves by rate / 1000 of its own norm, and decays before momentum."""
+    vectors: float = 1.0
+    """Rate of biases and scales, as a share of `rate`."""
     accumulate: int = 1
     """Micro-batches that a batch is cut into; their gradients are averaged before one update."""
 
@@ -45,7 +51,15 @@ class Optim:
         """The optax transformation."""
         parts = [] if self.clip is None else [optax.clip_by_global_norm(self.clip)]
         b1, b2 = self.betas
-        parts.append(optax.adamw(self.schedule(), b1=b1, b2=b2, weight_decay=self.decay, mask=matrices))
+        if self.lars:
+            parts.append(
+                optax.lars(self.schedule(), self.decay, matrices, trust_ratio_mask=matrices, momentum=b1)
+            )
+        else:
+            parts.append(optax.adamw(self.schedule(), b1=b1, b2=b2, weight_decay=self.decay, mask=matrices))
+        if self.vectors != 1:
+            rest = lambda params: jax.tree.map(lambda p: p.ndim <= 1, params)
+            parts.append(optax.masked(optax.scale(self.vectors), rest))
         tx = optax.chain(*parts)
         return optax.GradientTransformation(tx.init, lenient(tx.update))
 

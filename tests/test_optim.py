@@ -59,6 +59,22 @@ def test_first_step_is_adam():
         jax.tree.map(lambda m, g, s=scale: np.testing.assert_allclose(m, 0.1 * s * g, rtol=1e-5), mu, grads)
 
 
+def test_lars_closed_form():
+    """A matrix moves by its own norm, decayed before; a vector by its gradient; momentum over both."""
+    w, b = np.array([[3.0, 0.0], [0.0, 4.0]], np.float32), np.array([1.0, 2.0], np.float32)
+    params = {"w": jnp.asarray(w), "b": jnp.asarray(b)}
+    o = Optim(rate=0.4, cosine=False, decay=0.5, betas=(0.9, 0.0), lars=True, vectors=0.25)
+    tx = o.build()
+    state, before = tx.init(params), {"w": 0.0, "b": 0.0}
+    for grad in (np.array([[1.0, 2.0], [-2.0, 1.0]], np.float32), np.full((2, 2), -7.0, np.float32)):
+        updates, state = tx.update({"w": jnp.asarray(grad), "b": jnp.asarray(grad[0])}, state, params)
+        pull = grad + 0.5 * w
+        before["w"] = 0.9 * before["w"] - 0.4 * 1e-3 * 5 * pull / np.linalg.norm(pull)
+        before["b"] = 0.9 * before["b"] - 0.4 * 0.25 * grad[0]
+        for name, expected in before.items():
+            np.testing.assert_allclose(updates[name], expected, rtol=1e-5)
+
+
 @dataclasses.dataclass(frozen=True)
 class Mean:
     """A method whose loss is a mean over clips, without batch statistics: micro-batches must add up."""
