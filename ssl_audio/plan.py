@@ -1,6 +1,7 @@
 """What a run would take, before it runs: parameters, memory a device, operations a step, days."""
 
 import dataclasses
+import math
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ssl_audio.config import Experiment
-from ssl_audio.train import build, fresh, make_step, split, structure
+from ssl_audio.train import build, fresh, make_step, placed, split, structure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,16 +52,16 @@ def lower(experiment: Experiment, devices: int):
             f"a batch of {experiment.data.batch} can't be shared by {devices} devices; choose a multiple"
         )
     mesh = Mesh(np.array(jax.devices()[:devices]), ("data",))
-    everywhere, rows = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
-    state = jax.eval_shape(lambda: fresh(experiment))
-    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), state)
+    state, rows = jax.eval_shape(lambda: fresh(experiment)), NamedSharding(mesh, PartitionSpec("data"))
+    sharding = placed(state, mesh)
+    state = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, sharding)
     data = experiment.data
     sound = (data.batch, round(data.seconds * experiment.frontend.rate))
     shapes = {"wave": (sound, np.int16), "valid": (sound[:1], np.int32), "index": (sound[:1], np.int32)}
     shapes |= {"background": (sound, np.int16)} if data.background else {}
     shapes |= {"label": (sound[:1], np.int32)} if data.label else {}
     batch = {k: jax.ShapeDtypeStruct(shape, kind, sharding=rows) for k, (shape, kind) in shapes.items()}
-    return make_step(experiment, structure(experiment)).lower(state, batch), state
+    return make_step(experiment, structure(experiment), sharding).lower(state, batch), state
 
 
 def plan(experiment: Experiment, devices: int) -> Plan:
@@ -71,8 +72,8 @@ def plan(experiment: Experiment, devices: int) -> Plan:
     lowered, state = lower(experiment, devices)
     memory = lowered.compile().memory_analysis()
     size = lambda tree: sum(x.size for x in jax.tree.leaves(tree))
-    bytes_of = lambda tree: sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
-    held = bytes_of(state)
+    share = lambda x: math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
+    held = sum(share(x) for x in jax.tree.leaves(state))
     # of one device: what is written device by device, as the spectra are, counts once in a program of many
     one = lowered if devices == 1 else lower(experiment, 1)[0]
     net = jax.eval_shape(lambda: split(experiment.method.encoder(build(experiment)))[1:3])

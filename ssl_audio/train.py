@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ssl_audio.audio.batches import Batches, prefetch
 from ssl_audio.audio.store import Store
@@ -24,6 +24,8 @@ from ssl_audio.checkpoint import Checkpoints
 from ssl_audio.config import Experiment
 from ssl_audio.disk import write
 
+SHARE = 2**31
+"""Bytes of weights, teachers and optimiser above which several devices share them out."""
 TRAINED = nnx.All(nnx.Param, lambda path, value: not any("teacher" in str(part) for part in path))
 
 
@@ -73,6 +75,27 @@ def start(experiment: Experiment, sharding=None) -> tuple[Any, State]:
     return structure(experiment), jax.jit(lambda: fresh(experiment), out_shardings=sharding)()
 
 
+def placed(state: State, mesh: Mesh) -> State:
+    """Where the arrays of a state lie: whole on every device, or, if they are many, each device's share of
+    them (Rajbhandari et al., "ZeRO", 2020).
+
+    state: arrays or their shapes. What is shared out is cut along its longest axis that divides by the
+    devices; a step puts weights together in the precision it computes in.
+    """
+    whole = NamedSharding(mesh, PartitionSpec())
+    much = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state)) > SHARE
+
+    def place(x):
+        axes = [i for i in range(x.ndim) if x.shape[i] % mesh.size == 0]
+        if not (much and axes):
+            return whole
+        longest = max(axes, key=lambda i: x.shape[i])
+        return NamedSharding(mesh, PartitionSpec(*longest * [None], "data"))
+
+    cut = jax.tree.map(place, (state.params, state.frozen, state.opt))
+    return State(whole, *cut[:2], jax.tree.map(lambda _: whole, state.rest), cut[2])
+
+
 def computing(experiment: Experiment):
     """Functions of the experiment's precision: a tree cast to it, and a batch's views in it."""
     low = jnp.dtype(experiment.precision)
@@ -91,19 +114,26 @@ def computing(experiment: Experiment):
     return compute, see
 
 
-def make_step(experiment: Experiment, graph):
-    """The jitted step: (state, batch) -> (state, scalars). The old state is donated."""
+def make_step(experiment: Experiment, graph, sharding: State | None = None):
+    """The jitted step: (state, batch) -> (state, scalars). The old state is donated.
+
+    sharding: where the arrays of the state lie (`placed`); None: whole on every device.
+    """
     tx, schedule, parts = experiment.optim.build(), experiment.optim.schedule(), experiment.optim.accumulate
     if experiment.data.batch % parts:
         raise ValueError(f"a batch of {experiment.data.batch} can't be cut into {parts} micro-batches")
     compute, see = computing(experiment)
+
+    def whole(tree):  # in the precision of computing, so that the devices send each other half the bytes
+        low = compute(tree)
+        return low if sharding is None else jax.lax.with_sharding_constraint(low, sharding.step)
 
     def gradient(state, rest, batch, key):
         view_key, loss_key = jax.random.split(key)
         views = see(batch, view_key)
 
         def loss_of(params):
-            net = nnx.merge(graph, compute(params), compute(state.frozen), rest)
+            net = nnx.merge(graph, whole(params), whole(state.frozen), rest)
             loss, logs = experiment.method.loss(net, views, batch, loss_key)
             logs = jax.tree.map(lambda x: x.astype(jnp.float32), {"loss": loss, **logs})
             return logs["loss"], (logs, split(net)[3])
@@ -111,7 +141,7 @@ def make_step(experiment: Experiment, graph):
         grads, (logs, rest) = jax.grad(loss_of, has_aux=True)(state.params)
         return grads, logs, rest
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    @functools.partial(jax.jit, donate_argnums=0, out_shardings=sharding and (sharding, sharding.step))
     def step(state, batch):
         key = jax.random.fold_in(jax.random.key(experiment.seed), state.step)
         if parts == 1:
@@ -135,8 +165,11 @@ def make_step(experiment: Experiment, graph):
     return step
 
 
-def make_refit(experiment: Experiment, graph):
-    """(state, batches) -> state, for a method that looks at many clips at once; the old state is donated."""
+def make_refit(experiment: Experiment, graph, sharding: State | None = None):
+    """(state, batches) -> state, for a method that looks at many clips at once; the old state is donated.
+
+    sharding: as of `make_step`.
+    """
     method, (compute, see) = experiment.method, computing(experiment)
 
     def keys(step, i):  # the step's own key is split by the step, never folded
@@ -150,7 +183,7 @@ def make_refit(experiment: Experiment, graph):
         net = nnx.merge(graph, compute(state.params), compute(state.frozen), state.rest)
         return method.gather(net, see(batch, view_key), batch, key)
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    @functools.partial(jax.jit, donate_argnums=0, out_shardings=sharding)
     def refit(state, rows):
         net = nnx.merge(graph, state.params, state.frozen, state.rest)
         method.refit(net, jnp.concatenate(rows), keys(state.step, len(rows))[0])
@@ -169,10 +202,10 @@ def encoder(experiment: Experiment, graph, state: State):
     return nnx.view(experiment.method.encoder(net), use_running_average=True, raise_if_not_found=False)
 
 
-def make_watch(experiment: Experiment, graph):
+def make_watch(experiment: Experiment, graph, sharding=None):
     """Jitted (state, int16 waves [b t]) -> embeddings [b d], for the looks at collapse."""
 
-    @jax.jit
+    @functools.partial(jax.jit, out_shardings=sharding)
     def watch(state, wave):
         return encoder(experiment, graph, state).embed(experiment.frontend(wave.astype(jnp.float32) / 2**15))
 
@@ -203,8 +236,9 @@ def train(
         )
     if len(store) < 2:
         raise ValueError(f"{store.path}: {len(store)} clip; pretraining needs two at least")
-    mesh = jax.sharding.Mesh(np.array(jax.devices() if devices is None else devices), ("data",))
-    everywhere, rows = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
+    mesh = Mesh(np.array(jax.devices() if devices is None else devices), ("data",))
+    sharding = placed(jax.eval_shape(lambda: fresh(experiment)), mesh)
+    everywhere, rows = sharding.step, NamedSharding(mesh, PartitionSpec("data"))
     data, last = experiment.data, experiment.optim.steps
     if data.batch % mesh.size:
         raise ValueError(f"a batch of {data.batch} can't be shared by {mesh.size} devices; choose a multiple")
@@ -214,10 +248,10 @@ def train(
         store, samples=samples, batch=data.batch, seed=experiment.seed, short=data.short, background=noise,
         labels=data.label or None,
     )  # fmt: skip
-    graph, state = start(experiment, everywhere)
-    step_fn, watch_fn = make_step(experiment, graph), make_watch(experiment, graph)
+    graph, state = start(experiment, sharding)
+    step_fn, watch_fn = make_step(experiment, graph, sharding), make_watch(experiment, graph, everywhere)
     refits = getattr(experiment.method, "refits", lambda step: 0)
-    refit_fn = make_refit(experiment, graph) if hasattr(experiment.method, "refits") else None
+    refit_fn = make_refit(experiment, graph, sharding) if hasattr(experiment.method, "refits") else None
     watched = watch_batch(experiment, store, samples)
     watch_wave = jax.device_put(watched["wave"], everywhere)
 

@@ -32,6 +32,12 @@ def test_devices_share_the_batch_and_each_holds_the_state(plans):
     assert two.batch < 0.6 * one.batch and two.temporary < 0.8 * one.temporary
 
 
+def test_devices_share_a_large_state(plans, monkeypatch):
+    monkeypatch.setattr("ssl_audio.train.SHARE", 0)
+    found = plan(experiment("BYOLA"), 2)
+    assert 0.5 * plans[2].state <= found.state < 0.6 * plans[2].state and found.trained == plans[2].trained
+
+
 def test_operations_of_a_known_product():
     """The projector's matrix products: twice rows x in x out forward, and twice that backward."""
     small, large = (

@@ -237,6 +237,23 @@ def test_a_run_that_refits_resumes_bit_for_bit(store, tmp_path):
     assert not same_bits(once, whole)
 
 
+@pytest.mark.parametrize("method", ["BYOLA", "DeepCluster"])
+def test_devices_share_out_a_large_state(method, store, tmp_path, monkeypatch):
+    """Each holds a share of weights, teacher and optimiser; nothing else changes, and one device goes on."""
+    chosen = brief(method, optim=Optim(steps=4, warmup=2), save_every=2, watch_every=2)
+    train(chosen, store, tmp_path / "whole", devices=jax.devices()[:4], look=look, **QUIET)
+    monkeypatch.setattr("ssl_audio.train.SHARE", 0)
+    _, state = train(chosen, store, tmp_path / "shared", devices=jax.devices()[:4], look=look, **QUIET)
+    for tree in (state.params, state.frozen, state.opt):
+        arrays = [x for x in jax.tree.leaves(tree) if x.size >= 16]
+        held = sum(x.addressable_shards[0].data.size for x in arrays)
+        assert held <= 0.3 * sum(x.size for x in arrays)
+    shutil.rmtree(tmp_path / "shared" / "checkpoints" / "4")
+    train(chosen, store, tmp_path / "shared", devices=one_device(), look=look, **QUIET)
+    for one, two in zip(lines(tmp_path / "whole"), lines(tmp_path / "shared"), strict=True):
+        assert one == pytest.approx(two, rel=2e-3, abs=1e-5)
+
+
 def test_trim(tmp_path):
     path = tmp_path / "metrics.jsonl"
     assert trim(path, 3) == 0.0
