@@ -164,7 +164,7 @@ def page(out: Path, runs: Path, task: Task, title: str) -> None:
 
 def row(name: str, by: dict) -> list[str]:
     """A line of the table."""
-    own, gain = by[name, "accuracy"], by[f"{name} - {twin(name)}", report.DIFFERENCE]
+    own, gain = by[name, "accuracy"], by[f"{name} - {twin(name)}", "accuracy difference"]
     pooled = report.pooled(gain)
     low, high = pooled[1:] if pooled else gain[0]["ci95"]
     first = own[0]

@@ -213,7 +213,7 @@ def show(records: list[dict]) -> None:
     """Print records for people: a table a task, systems down, metrics across; then the paired differences."""
     for task in dict.fromkeys(r["task"] for r in records):
         mine = [r for r in records if r["task"] == task]
-        values = [r for r in mine if not r["metric"].endswith("difference")]
+        values = [r for r in mine if not report.difference(r["metric"])]
         table = Table(title=f"{task}, {max(r['n'] for r in mine)} clips", title_justify="left")
         metrics = [m for m in dict.fromkeys(r["metric"] for r in values) if m not in BELOW]
         for name in ("", *metrics):
@@ -228,5 +228,5 @@ def show(records: list[dict]) -> None:
             if each:
                 print(f"  {metric}: {', '.join(each)}")
         for r in mine:
-            if r["metric"].endswith("difference"):
+            if report.difference(r["metric"]):
                 print("  " + report.plain(r))

@@ -32,7 +32,6 @@ METRICS = {
     "auc": "AUC (chance 0.5)",
 }
 """Metrics in words, in the order of the tables; others follow as they are called."""
-DIFFERENCE = "accuracy difference"
 IDENTITY = ("task", "system", "metric", "seed", "protocol", "model", "data")
 """What makes two records the same measurement."""
 
@@ -115,21 +114,22 @@ def headline(results_dir: Path | str) -> str:
         if path.with_suffix(".md").exists():
             continue
         chosen = seeds(read(path))
-        accuracy = {(k[0], k[1], k[4]): group for k, group in chosen.items() if k[2] == "accuracy"}
+        values = {(k[0], k[1], k[2], k[4]): group for k, group in chosen.items()}
         best: dict[tuple, tuple] = {}
         for key, group in chosen.items():
-            if key[2] == DIFFERENCE:
-                ours, floor = (accuracy.get((key[0], name, key[4])) for name in key[1].split(" - ", 1))
+            if difference(key[2]):
+                metric = key[2].removesuffix(" difference")
+                ours, floor = (values.get((key[0], name, metric, key[4])) for name in key[1].split(" - ", 1))
                 level = np.mean([record["value"] for record in floor or []] or [-np.inf])
-                place = key[0], key[1].split(" - ", 1)[0], key[4]
+                place = key[0], key[1].split(" - ", 1)[0], metric, key[4]
                 if place not in best or level > best[place][0]:
                     best[place] = level, key[1].split(" - ", 1)[1], ours, floor, group
-        for (task, name, _), (_, other, ours, floor, group) in best.items():
+        for (task, name, metric, _), (_, other, ours, floor, group) in best.items():
             sure = f"{sum(record['ci95'][0] > 0 for record in group)} of {len(group)}"
             left, right = (over_seeds(g) if g else "" for g in (ours, floor))
             cells = [
                 path.stem,
-                task,
+                task if metric == "accuracy" else f"{task} ({metric})",
                 f"{name} {left}",
                 f"{other} {right}",
                 over_seeds(group, sign=True),
@@ -242,9 +242,14 @@ def sizes(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
     )
 
 
+def difference(metric: str) -> bool:
+    """Whether a metric is one system's less another's."""
+    return metric.endswith(" difference")
+
+
 def ordered(metrics: Iterable[str]) -> list[str]:
     found = unique(metrics)
-    return [m for m in METRICS if m in found] + [m for m in found if m not in METRICS and m != DIFFERENCE]
+    return [m for m in METRICS if m in found] + [m for m in found if m not in METRICS and not difference(m)]
 
 
 def systems_table(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
@@ -252,7 +257,7 @@ def systems_table(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
     metrics = ordered(key[2] for key in chosen)
     cells = defaultdict(list)
     for key, group in chosen.items():
-        if key[2] != DIFFERENCE:
+        if not difference(key[2]):
             cells[key[1], key[2]].append(over_seeds(group))
     lines = [
         "| system | " + " | ".join(METRICS.get(m, m) for m in metrics) + " |",
@@ -269,7 +274,7 @@ def differences_table(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
         "|---|---|---|---|---|",
     ]
     for key, group in chosen.items():
-        if key[2] == DIFFERENCE:
+        if difference(key[2]):
             each = ", ".join("[{:.3f}, {:.3f}]".format(*record["ci95"]) for record in group)
             sure = sum(record["ci95"][0] > 0 for record in group)
             best = " (best floor)" if any(record.get("best_floor") for record in group) else ""

@@ -49,6 +49,19 @@ class Outcome:
         return {"accuracy": float(self.correct.mean())}
 
 
+@dataclass(frozen=True)
+class Scored:
+    """Out-of-fold numbers for the clips that were tested: of several labels, or of a regression.
+
+    scores: a row a clip of `tested`. tested: row numbers, rising. chosen: what was chosen on the training
+    rows of each fold.
+    """
+
+    scores: Float[np.ndarray, "n k"]
+    tested: Int64[np.ndarray, " n"]
+    chosen: dict[str, float]
+
+
 def check(groups: Shaped[np.ndarray, " n"], folds: Shaped[np.ndarray, " n"]) -> None:
     """ValueError naming a group in two folds: clips of one recording would be on both sides."""
     names, group = np.unique(groups, return_inverse=True)

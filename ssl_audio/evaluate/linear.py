@@ -1,4 +1,4 @@
-"""Linear probe: multinomial logistic regression on standardised embeddings, C chosen on training folds only.
+"""Linear probe: logistic regression on standardised embeddings, C chosen on training folds only.
 
 The protocol is HEAR's in small (Turian et al., "HEAR: Holistic Evaluation of Audio Representations", 2022).
 The optimum is that of sklearn's LogisticRegression(C); sklearn's own solvers need minutes for ESC-50 at 1024
@@ -10,13 +10,14 @@ and with more dimensions than training rows only the rows' span is kept, outside
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64, Shaped
+from jaxtyping import Bool, Float, Float32, Int64, Shaped
 from joblib import cpu_count
 from scipy.linalg import eigh
-from scipy.special import log_softmax
+from scipy.special import expit, log_softmax
 from threadpoolctl import threadpool_limits
 
-from ssl_audio.evaluate.folds import Outcome, Split, finite, inner, splits, standardise
+from ssl_audio.evaluate.folds import Outcome, Scored, Split, finite, inner, splits, standardise
+from ssl_audio.evaluate.multilabel import average_precision
 
 STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
@@ -37,7 +38,7 @@ def rotate(
 
 def solve(
     z: Float[np.ndarray, "n d"],
-    y: Int64[np.ndarray, " n"],
+    y: Int64[np.ndarray, " n"] | Bool[np.ndarray, "n c"],
     classes: int,
     strength: float,
     start: Float[np.ndarray, "d c"] | None = None,
@@ -45,21 +46,25 @@ def solve(
 ) -> Float[np.ndarray, "d c"]:
     """Weights that minimise mean cross-entropy + |w|^2 / (2 C n); the last column of z is 1, unpenalised.
 
+    y: the class of each row; or which classes each row has, then every class is a regression of its own.
     Stops when the next Newton step can't lower the objective by more than about `tolerance` of it.
     """
+    several = y.ndim == 2
     n, d = z.shape
     penalty = np.full((d, 1), 1 / (strength * n), z.dtype)
     penalty[-1] = 0
-    truth = np.zeros((n, classes), z.dtype)
-    truth[np.arange(n), y] = 1
+    truth = y.astype(z.dtype) if several else np.eye(classes, dtype=z.dtype)[y]
     squares = z * z
     w = np.zeros((d, classes), z.dtype) if start is None else start.copy()
     logits = z @ w
 
     def objective(logits, w):
-        log_p = log_softmax(logits, axis=1)
-        value = -log_p[np.arange(n), y].mean(dtype=np.float64)
-        return value + 0.5 * float((penalty * w * w).sum(dtype=np.float64)), np.exp(log_p)
+        if several:
+            value, p = (np.logaddexp(0, logits) - truth * logits).sum(dtype=np.float64) / n, expit(logits)
+        else:
+            log_p = log_softmax(logits, axis=1)
+            value, p = -log_p[np.arange(n), y].mean(dtype=np.float64), np.exp(log_p)
+        return value + 0.5 * float((penalty * w * w).sum(dtype=np.float64)), p
 
     value, p = objective(logits, w)
     first = None
@@ -77,7 +82,7 @@ def solve(
         for _ in range(200):
             u = z @ direction
             pu = p * u
-            curved = z.T @ (pu - p * pu.sum(1, keepdims=True)) / n + penalty * direction
+            curved = z.T @ (pu - p * (pu if several else pu.sum(1, keepdims=True))) / n + penalty * direction
             length = rho / float((direction * curved).sum())
             step += length * direction
             logits_step += length * u
@@ -101,19 +106,45 @@ def solve(
 def _fold(x, y, classes, folds, groups, strengths, split: Split):
     z = rotate(standardise(x, split.train), split.train)
     train, label = z[split.train], y[split.train]
-    right, weights = [], [(held, None) for held in inner(folds, groups, split)]
+    good = right if y.ndim == 1 else precise
+    found, weights = [], [(held, None) for held in inner(folds, groups, split)]
+    score = np.empty((len(train), classes), np.float32)
     for strength in strengths:  # from the strongest penalty: each optimum starts the next
         # looser than the last fit: half the time, and accuracies within 0.002 on FSDD
         weights = [
             (held, solve(train[~held], label[~held], classes, strength, w, tolerance=1e-4))
             for held, w in weights
         ]
-        right.append(sum(((train[held] @ w).argmax(1) == label[held]).sum() for held, w in weights))
-        if max(right[-2:]) < max(right):  # twice worse than the best; and the weak penalties take longest
+        for held, w in weights:
+            score[held] = train[held] @ w
+        found.append(good(score, label))
+        if max(found[-2:]) < max(found):  # twice worse than the best; and the weak penalties take longest
             break
-    strength = strengths[int(np.argmax(right))]  # a tie keeps the stronger penalty
+    strength = strengths[int(np.argmax(found))]  # a tie keeps the stronger penalty
     w = solve(train, label, classes, strength)
-    return (z[split.test] @ w).argmax(1), strength
+    return z[split.test] @ w, strength
+
+
+def right(score: Float[np.ndarray, "n c"], label: Int64[np.ndarray, " n"]) -> float:
+    return float((score.argmax(1) == label).mean())
+
+
+def precise(score: Float[np.ndarray, "n c"], truth: Bool[np.ndarray, "n c"]) -> float:
+    return float(np.nanmean(average_precision(score, truth)))
+
+
+def fitted(x, y, classes, folds, groups, test, strengths) -> Scored:
+    """Scores of the test rows of every fold."""
+    finite(x)
+    todo = list(splits(folds, groups, test))
+    # a fold a thread: the matrices are too narrow for BLAS's own threads to pay; more folds at once than
+    # cores fight over the cache
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cpu_count()) as pool:
+        done = list(pool.map(lambda split: _fold(x, y, classes, folds, groups, strengths, split), todo))
+    rows = np.concatenate([split.test for split in todo])
+    order = np.argsort(rows)
+    chosen = {split.name: strength for split, (_, strength) in zip(todo, done, strict=True)}
+    return Scored(np.concatenate([score for score, _ in done])[order], rows[order], chosen)
 
 
 def probe(
@@ -134,17 +165,24 @@ def probe(
     held out in turn (`folds.inner`), is taken and the fit redone on all training rows; standardised with the
     training rows' mean and deviation. ValueError: a group is cut, or a value isn't finite.
     """
-    finite(x)
     classes, code = np.unique(y, return_inverse=True)
-    todo = list(splits(folds, groups, test))
-    # a fold a thread: the matrices are too narrow for BLAS's own threads to pay; more folds at once than
-    # cores fight over the cache
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cpu_count()) as pool:
-        done = list(
-            pool.map(lambda split: _fold(x, code, len(classes), folds, groups, strengths, split), todo)
-        )
+    out = fitted(x, code, len(classes), folds, groups, test, strengths)
     predicted = np.full(len(y), -1)
-    for split, (classed, _) in zip(todo, done, strict=True):
-        predicted[split.test] = classed
-    chosen = {split.name: strength for split, (_, strength) in zip(todo, done, strict=True)}
-    return Outcome.of(classes, code, predicted, chosen)
+    predicted[out.tested] = out.scores.argmax(1)
+    return Outcome.of(classes, code, predicted, out.chosen)
+
+
+def several(
+    x: Float[np.ndarray, "n d"],
+    truth: Bool[np.ndarray, "n c"],
+    folds: Shaped[np.ndarray, " n"],
+    groups: Shaped[np.ndarray, " n"],
+    *,
+    test: tuple[str, ...] | None = None,
+    strengths: tuple[float, ...] = STRENGTHS,
+) -> Scored:
+    """Out-of-fold scores (log odds) where clips have several labels: a regression a class, one C for all.
+
+    truth: which classes each clip has. Otherwise as `probe`; C is chosen by the mean average precision.
+    """
+    return fitted(x, truth, truth.shape[1], folds, groups, test, strengths)

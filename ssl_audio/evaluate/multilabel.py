@@ -31,6 +31,30 @@ def auc(score: Float[np.ndarray, "n c"], truth: Bool[np.ndarray, "n c"]) -> Floa
         return (ranks - positive * (positive + 1) / 2) / (positive * negative)
 
 
+def drawn(
+    score: Float[np.ndarray, "n c"], truth: Bool[np.ndarray, "n c"], weight: Float[np.ndarray, "draws n"]
+) -> tuple[Float[np.ndarray, "draws c"], Float[np.ndarray, "draws c"]]:
+    """(`average_precision`, `auc`) of each class where each clip counts `weight` times, for many weights at
+    once."""
+    check(score, truth)
+    shape = len(weight), score.shape[1]
+    precision, area = np.full(shape, np.nan), np.full(shape, np.nan)
+    for c in range(score.shape[1]):
+        order = np.argsort(-score[:, c], kind="stable")
+        last = np.append(np.flatnonzero(np.diff(score[order, c])), len(order) - 1)
+        w = weight[:, order]
+        right = (w * truth[order, c]).cumsum(1)[:, last]
+        above = w.cumsum(1)[:, last]
+        step, all_right = np.diff(right, prepend=0, axis=1), right[:, -1:]
+        wrong = above - right
+        with np.errstate(invalid="ignore", divide="ignore"):
+            precision[:, c] = (step * np.nan_to_num(right / above)).sum(1) / all_right[:, 0]
+            # a positive is above all negatives that come later, and half of those at its own score
+            below = wrong[:, -1:] - wrong + np.diff(wrong, prepend=0, axis=1) / 2
+            area[:, c] = (step * below).sum(1) / (all_right * wrong[:, -1:])[:, 0]
+    return precision, area
+
+
 def d_prime(mean_auc: float) -> float:
     """d' of a mean AUC, 0 by chance (Hershey et al., "CNN Architectures for Large-Scale Audio", 2017)."""
     return float(np.sqrt(2) * norm.ppf(mean_auc))
@@ -43,9 +67,14 @@ def lwlrap(score: Float[np.ndarray, "n c"], truth: Bool[np.ndarray, "n c"]) -> f
     share the worst rank.
     """
     check(score, truth)
+    return float(ranked(score, truth)[truth].mean())
+
+
+def ranked(score: Float[np.ndarray, "n c"], truth: Bool[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
+    """For each label of a clip: the share of labels among all classes ranked as high or higher."""
     rank = rankdata(-score, "max", axis=1)
     true_rank = rankdata(np.where(truth, rank, np.inf), "max", axis=1)  # among the clip's own labels
-    return float((true_rank / rank)[truth].mean())
+    return true_rank / rank
 
 
 def check(score, truth) -> None:

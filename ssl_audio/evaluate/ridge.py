@@ -5,28 +5,15 @@ sklearn's Ridge(alpha). Hoerl & Kennard, "Ridge Regression", 1970.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Shaped
 from scipy.linalg import eigh
 
-from ssl_audio.evaluate.folds import Outcome, finite, inner, splits, standardise
+from ssl_audio.evaluate.folds import Outcome, Scored, finite, inner, splits, standardise
 
 PENALTIES = (1e5, 1e4, 1e3, 1e2, 1e1, 1e0)
 """Values of alpha, on standardised dimensions; the strongest first, which a tie keeps."""
-
-
-@dataclass(frozen=True)
-class Regressed:
-    """Out-of-fold predictions of the clips that were tested.
-
-    predictions: a row a clip of `tested`. tested: row numbers, rising. chosen: alpha by fold.
-    """
-
-    predictions: Float[np.ndarray, "n k"]
-    tested: Int64[np.ndarray, " n"]
-    chosen: dict[str, float]
 
 
 def r2(predicted: Float[np.ndarray, "n k"], truth: Float[np.ndarray, "n k"]) -> float:
@@ -53,7 +40,7 @@ def probe(
     truth = np.where(np.arange(len(classes)) == code[:, None], 1.0, -1.0)
     out = regress(x, truth, folds, groups, test=test, penalties=penalties, score=agreement)
     predicted = np.full(len(y), -1)
-    predicted[out.tested] = out.predictions.argmax(1)
+    predicted[out.tested] = out.scores.argmax(1)
     return Outcome.of(classes, code, predicted, out.chosen)
 
 
@@ -71,7 +58,7 @@ def regress(
     test: tuple[str, ...] | None = None,
     penalties: tuple[float, ...] = PENALTIES,
     score: Callable[[np.ndarray, np.ndarray], float] = r2,
-) -> Regressed:
+) -> Scored:
     """Predict targets t out of fold, alpha chosen on the training folds alone, each held out in turn.
 
     x: embeddings, finite. folds, groups, test: as of `linear.probe`. score: (predicted, truth) -> what is as
@@ -91,7 +78,7 @@ def regress(
         predicted[split.test] = grid(train, target, z[split.test], penalties[best : best + 1])[0]
         tested.append(split.test)
     rows = np.sort(np.concatenate(tested))
-    return Regressed(predicted[rows], rows, chosen)
+    return Scored(predicted[rows], rows, chosen)
 
 
 def grid(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int64, Shaped
 
-from ssl_audio.evaluate import classes, cluster, fewshot, knn, linear, retrieval, ridge, stats, svm
+from ssl_audio.evaluate import classes, cluster, fewshot, knn, linear, retrieval, ridge, stats, svm, tagging
 from ssl_audio.evaluate.folds import Outcome, splits
 
 More = Literal["ridge", "svm", "few-shot", "retrieval"]
@@ -21,7 +21,8 @@ class Task:
     label, fold, group: columns of the store; group None: every clip is its own. test: None for k folds, else
     the values of the fold column that are the test set. values_per_fold: so many neighbouring values of the
     fold column, in order, make one fold. where: (column, value), keep only those clips. without: values of
-    the fold column that take no part. note: what a reader of the number must know.
+    the fold column that take no part. several: the label column has several classes a clip, "bird|wind".
+    note: what a reader of the number must know.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Task:
     values_per_fold: int = 1
     where: tuple[str, str] | None = None
     without: tuple[str, ...] = ()
+    several: bool = False
     note: str = ""
 
 
@@ -59,6 +61,17 @@ TASKS = (
     ),
     Task("esc50", "esc50", "category", note="5 official folds"),
     Task("esc10", "esc50", "category", where=("esc10", "True"), note="ESC-10, 5 official folds"),
+    Task("fsd50k", "fsd50k", "labels", test=("test",), several=True, note="official evaluation set"),
+    Task(
+        "audioset/20k",
+        "audioset",
+        "mids",
+        "subset",
+        test=("eval",),
+        without=("unbalanced_train",),
+        several=True,
+        note="balanced_train and eval; clips found are in n",
+    ),
     Task("urbansound8k", "urbansound8k", "class", note="10 official folds"),
     Task("speech_commands", "speech_commands", "word", test=("test",), note="35 words, official test list"),
     Task(
@@ -207,8 +220,8 @@ def judge(
     Returns (records, outcomes). Metrics: "accuracy" (linear probe; where the classes are of unequal size also
     "balanced accuracy" and "macro F1"), "knn accuracy", "kmeans nmi", "kmeans ari", "kmeans accuracy", and
     "accuracy difference" of "ours - floor", where "best_floor" marks the floor with the highest linear
-    accuracy and "p" is that of `stats.permutation`. outcomes: the linear probe of each system. ValueError: a
-    system's rows don't fit the labels.
+    accuracy and "p" is that of `stats.permutation`. outcomes: the linear probe of each system. A task with
+    several labels a clip is judged by `tagging.judge`. ValueError: a system's rows don't fit the labels.
     """
     if ours is not None and ours not in systems:
         raise ValueError(f"{task.name}: {ours!r} isn't among the systems {', '.join(systems)}")
@@ -217,6 +230,10 @@ def judge(
             raise ValueError(
                 f"{task.name}: {name} has {len(x)} rows for {len(labels)} labels; embed the same store"
             )
+    if task.several:
+        if more:
+            raise ValueError(f"{task.name}: clips have several labels; {', '.join(more)} can't be measured")
+        return tagging.judge(task, labels, folds, groups, systems, ours, seed, extra, strengths, known)
     outcomes: dict[str, Outcome] = {}
     records: list[dict[str, Any]] = []
     where = protocol_of(task)

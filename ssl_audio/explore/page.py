@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64, Shaped
 from ssl_audio.evaluate.folds import Outcome
 from ssl_audio.explore import plots, project
 from ssl_audio.explore.players import address, recordings
-from ssl_audio.report import DIFFERENCE, METRICS, NAMES, ordered, plain, seeds, sizes, unique, write
+from ssl_audio.report import METRICS, NAMES, difference, ordered, plain, seeds, sizes, unique, write
 
 MOST_POINTS = 2000
 """Points of the map, at most."""
@@ -216,7 +216,7 @@ def results_html(records: Sequence[Mapping[str, Any]], name: str) -> str:
         )
         table = [f"<div class=wide><table><thead><tr><th scope=col>system</th>{head}</tr></thead><tbody>"]
         values = {(r["system"], r["metric"]): r for r in mine}
-        for system in unique(r["system"] for r in mine if r["metric"] != DIFFERENCE):
+        for system in unique(r["system"] for r in mine if not difference(r["metric"])):
             cells = []
             for i, metric in enumerate(columns):
                 record = values.get((system, metric))
@@ -233,7 +233,7 @@ def results_html(records: Sequence[Mapping[str, Any]], name: str) -> str:
             table.append(f"<tr{ours}><th scope=row>{escape(title)}</th>{''.join(cells)}</tr>")
         parts.append("".join(table) + "</tbody></table></div>")
         differences = sorted(
-            (r for r in mine if r["metric"] == DIFFERENCE), key=lambda r: not r.get("best_floor", False)
+            (r for r in mine if difference(r["metric"])), key=lambda r: not r.get("best_floor", False)
         )
         said = [verdict(record) for record in differences]
         if said:

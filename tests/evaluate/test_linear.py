@@ -132,3 +132,30 @@ def test_a_class_absent_from_training_is_wrong_not_fatal():
     y[:20] = 4  # only in fold 0
     out = linear.probe(x, y, folds, groups)
     assert not out.correct[:20].any() and np.isfinite(out.metrics["accuracy"])
+
+
+@pytest.mark.parametrize("d", [12, 150])
+def test_several_labels_are_as_many_of_sklearns_regressions(d):
+    x, y = mixture(120, d)
+    rows, rng = np.arange(90), np.random.default_rng(3)
+    truth = (np.arange(5) == y[:, None]) | (rng.random((120, 5)) < 0.2)
+    z = linear.rotate(linear.standardise(x, rows), rows)
+    w = linear.solve(z[rows], truth[rows], 5, 0.1, tolerance=1e-9)
+    scaler = StandardScaler().fit(x[rows].astype(np.float64))
+    for c in range(5):
+        outside = LogisticRegression(C=0.1, tol=1e-10, max_iter=20_000)
+        outside.fit(scaler.transform(x[rows]), truth[rows, c])
+        expected = outside.decision_function(scaler.transform(x[90:]))
+        np.testing.assert_allclose(z[90:] @ w[:, c], expected, atol=1e-2)
+
+
+def test_several_labels_are_told_out_of_fold():
+    x, y = mixture(300, 8)
+    truth, groups = (np.arange(5) == y[:, None]) | (np.arange(5) == 0), np.arange(300).astype(str)
+    folds = (np.arange(300) % 5).astype(str)
+    out = linear.several(x, truth, folds, groups, test=("2",))
+    assert set(folds[out.tested]) == {"2"} and out.scores.shape == (60, 5)
+    assert linear.precise(out.scores, truth[out.tested]) > 0.5
+    changed = truth.copy()
+    changed[out.tested] = ~truth[out.tested]
+    np.testing.assert_array_equal(linear.several(x, changed, folds, groups, test=("2",)).scores, out.scores)

@@ -26,10 +26,10 @@ def test_every_penalty_is_scikit_learns_optimum(d):
 def test_a_linear_target_is_found_and_noise_is_not():
     x, t, folds, groups = data(noise=0.01)
     out = ridge.regress(x, t, folds, groups)
-    assert ridge.r2(out.predictions, t) > 0.99 and set(out.chosen) == set("01234")
+    assert ridge.r2(out.scores, t) > 0.99 and set(out.chosen) == set("01234")
     noise = np.random.default_rng(1).standard_normal(t.shape)
     lost = ridge.regress(x, noise, folds, groups)
-    assert ridge.r2(lost.predictions, noise) < 0.1
+    assert ridge.r2(lost.scores, noise) < 0.1
     assert min(lost.chosen.values()) > max(out.chosen.values())
 
 
@@ -39,9 +39,7 @@ def test_test_rows_never_reach_the_fit():
     np.testing.assert_array_equal(out.tested, np.arange(48, 60))
     changed = t.copy()
     changed[48:] = 1e6
-    np.testing.assert_array_equal(
-        ridge.regress(x, changed, folds, groups, test=("4",)).predictions, out.predictions
-    )
+    np.testing.assert_array_equal(ridge.regress(x, changed, folds, groups, test=("4",)).scores, out.scores)
 
 
 def test_r2_is_scikit_learns():
