@@ -268,7 +268,8 @@ def evaluate(args: list[str]) -> None:
                 those of the sound files.
             tasks: such as gm/family fsdd/digit-loso esc50; `ssl-audio tasks` lists them.
             more: measures beside these: ridge and svm (probes), few-shot (5 clips of each of 5 classes),
-                retrieval (mAP and R@1 of every clip asking for the others).
+                retrieval (mAP and R@1 of every clip asking for the others); hear and x-ares (the benchmarks'
+                probes as published, their faults kept), hear-strict and x-ares-strict (without those).
             results: folder whose <experiment>.json gets the records.
         """
         from ssl_audio import outside, pretrain

@@ -1,13 +1,13 @@
 """The judge of tasks whose clips have several labels: mAP, AUC, d' and lwlrap, with intervals over groups."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from ssl_audio.evaluate import linear, multilabel, stats
-from ssl_audio.evaluate.folds import Scored, splits
+from ssl_audio.evaluate.folds import Outcome, Scored, splits
 
 if TYPE_CHECKING:
     from ssl_audio.evaluate.tasks import Task
@@ -86,13 +86,19 @@ def judge(
     seed: int = 0,
     extra: Mapping[str, Any] | None = None,
     strengths: tuple[float, ...] = linear.STRENGTHS,
-    known: Mapping[str, Scored] | None = None,
-) -> tuple[list[dict[str, Any]], dict[str, Scored]]:
-    """As `tasks.judge`, of several labels a clip; the floor is "majority", the classes' shares."""
+    known: Mapping[str, Outcome | Scored] | None = None,
+    more: Collection[str] = (),
+) -> tuple[list[dict[str, Any]], dict[str, Outcome | Scored]]:
+    """As `tasks.judge`, of several labels a clip; the floor is "majority", the classes' shares.
+
+    more: of `protocols.KINDS`; "HEAR compat mAP" and so on. ValueError: of others.
+    """
+    if other := [name for name in more if name in ("ridge", "svm", "few-shot", "retrieval")]:
+        raise ValueError(f"{task.name}: clips have several labels; {', '.join(other)} can't be measured")
     classes, truth = table(labels)
     if len(classes) < 2:
         raise ValueError(f"{task.name}: {len(classes)} class(es) in the column {task.label!r}; needs two")
-    outcomes = {name: known[name] for name in systems if known and name in known}
+    outcomes: dict[str, Outcome | Scored] = {name: known[name] for name in systems if known and name in known}
     for name in systems:
         if name not in outcomes:
             outcomes[name] = linear.several(
@@ -108,13 +114,13 @@ def judge(
     )
     records: list[dict[str, Any]] = []
 
-    def add(system: str, metric: str, value: float, values: np.ndarray, protocol: str, **more: Any) -> None:
+    def add(system: str, metric: str, value: float, values: np.ndarray, protocol: str, **about: Any) -> None:
         if not np.isfinite([value, *values]).all():  # d' of a perfect AUC
             return
         ci95 = [float(edge) for edge in np.percentile(values, (2.5, 97.5))]
         shared = {"n": len(tested), "groups": len(np.unique(group)), "seed": seed, "protocol": protocol}
         head = {"task": task.name, "system": system, "metric": metric, "value": float(value), "ci95": ci95}
-        records.append({**head, **shared, **more, **(extra or {})})
+        records.append({**head, **shared, **about, **(extra or {})})
 
     value, spread = {}, {}
     for name, out in outcomes.items():
@@ -122,8 +128,17 @@ def judge(
         spread[name] = resampled(out.scores, wanted, group, seed=seed)
         protocol = fitted if name in systems else f"classes' shares of the training folds, {where}"
         for metric in value[name]:
-            more = {"chosen": out.chosen} if metric == "mAP" and out.chosen else {}
-            add(name, metric, value[name][metric], spread[name][metric], protocol, **more)
+            about = {"chosen": out.chosen} if metric == "mAP" and out.chosen else {}
+            add(name, metric, value[name][metric], spread[name][metric], protocol, **about)
+    for kind in more:
+        from ssl_audio.evaluate import protocols  # which needs jax
+
+        title = protocols.KINDS[kind][2]
+        for name, x in systems.items():
+            out = protocols.scored(kind, x, truth, folds, groups, test=task.test, seed=seed)
+            found, draws = measures(out.scores, wanted), resampled(out.scores, wanted, group, seed=seed)
+            protocol = f"{title}'s probe, {where}"
+            add(name, f"{title} mAP", found["mAP"], draws["mAP"], protocol, chosen=out.chosen)
     if ours is not None:
         floors = [name for name in outcomes if name != ours]
         best = max(floors, key=lambda name: value[name]["mAP"])

@@ -2,15 +2,16 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Int64, Shaped
 
 from ssl_audio.evaluate import classes, cluster, fewshot, knn, linear, retrieval, ridge, stats, svm, tagging
-from ssl_audio.evaluate.folds import Outcome, splits
+from ssl_audio.evaluate.folds import Outcome, Scored, splits
 
-More = Literal["ridge", "svm", "few-shot", "retrieval"]
+Published = Literal["hear", "hear-strict", "x-ares", "x-ares-strict"]
+More = Literal["ridge", "svm", "few-shot", "retrieval", Published]
 """Measures that are taken when they are asked for."""
 
 
@@ -204,9 +205,9 @@ def judge(
     seed: int = 0,
     extra: Mapping[str, Any] | None = None,
     strengths: tuple[float, ...] = linear.STRENGTHS,
-    known: Mapping[str, Outcome] | None = None,
+    known: Mapping[str, Outcome | Scored] | None = None,
     more: Collection[More] = (),
-) -> tuple[list[dict[str, Any]], dict[str, Outcome]]:
+) -> tuple[list[dict[str, Any]], dict[str, Outcome | Scored]]:
     """Judge embeddings on a task.
 
     systems: embeddings by name, a row a clip of `labels`; "majority" is added here. ours: the system whose
@@ -215,7 +216,8 @@ def judge(
     need no repetition.
 
     more: further measures. "ridge", "svm": probes, "ridge accuracy" and "svm accuracy"; "few-shot": "5-shot
-    accuracy" among 5 classes; "retrieval": "mAP" and "R@1" of every clip asking for the others.
+    accuracy" among 5 classes; "retrieval": "mAP" and "R@1" of every clip asking for the others; "hear",
+    "hear-strict", "x-ares", "x-ares-strict": `protocols`, "HEAR compat accuracy" and so on, means over folds.
 
     Returns (records, outcomes). Metrics: "accuracy" (linear probe; where the classes are of unequal size also
     "balanced accuracy" and "macro F1"), "knn accuracy", "kmeans nmi", "kmeans ari", "kmeans accuracy", and
@@ -231,10 +233,8 @@ def judge(
                 f"{task.name}: {name} has {len(x)} rows for {len(labels)} labels; embed the same store"
             )
     if task.several:
-        if more:
-            raise ValueError(f"{task.name}: clips have several labels; {', '.join(more)} can't be measured")
-        return tagging.judge(task, labels, folds, groups, systems, ours, seed, extra, strengths, known)
-    outcomes: dict[str, Outcome] = {}
+        return tagging.judge(task, labels, folds, groups, systems, ours, seed, extra, strengths, known, more)
+    outcomes: dict[str, Outcome | Scored] = {}
     records: list[dict[str, Any]] = []
     where = protocol_of(task)
     until = "" if len(strengths) < 4 else ", rising until two in a row are worse,"  # of three all are tried
@@ -284,6 +284,25 @@ def judge(
                 out = probe(x, labels, folds, groups, test=task.test)
                 value, ci95 = out.correct.mean(), interval(out.correct)
                 add(name, f"{kind} accuracy", value, ci95, protocols[kind], chosen=out.chosen)
+        for kind in [kind for kind in get_args(Published) if kind in more]:
+            from ssl_audio.evaluate.protocols import KINDS, classed  # which needs jax
+
+            out = classed(kind, x, labels, folds, groups, test=task.test, seed=seed)
+            title, parts = KINDS[kind][2], [split.test for split in splits(folds, groups, task.test)]
+            each = [out.correct[np.searchsorted(out.tested, rows)].mean() for rows in parts]
+            # weighted so that the mean over clips is the mean over folds
+            weight = np.empty(len(labels))
+            for rows in parts:
+                weight[rows] = len(tested) / len(parts) / len(rows)
+            add(
+                name,
+                f"{title} accuracy",
+                np.mean(each),
+                interval(out.correct * weight[tested]),
+                f"{title}'s probe, mean over folds, {where}",
+                sd=float(np.std(each)),
+                chosen=out.chosen,
+            )
         judged = x[tested], labels[tested], groups[tested]
         if "few-shot" in more:
             ways = min(5, len(np.unique(labels[tested])))

@@ -22,7 +22,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Shaped
 
-from ssl_audio.evaluate.folds import Outcome, Split, finite, inner, splits
+from ssl_audio.evaluate.folds import Split, finite, inner, splits
 
 Form = Literal["compat", "strict"]
 HIDDEN, DROPOUT, BATCH, EPOCHS, EVERY, PATIENCE = 1024, 0.1, 1024, 500, 3, 20
@@ -171,7 +171,7 @@ def fit(
         def one(carry, batch):
             return step(*carry, *batch, rate, several), None
 
-        parts = [a[: whole * BATCH].reshape(whole, BATCH, -1) for a in (sx, sy)]
+        parts = [a[: whole * BATCH].reshape(whole, BATCH, a.shape[1]) for a in (sx, sy)]
         (net, opt), _ = jax.lax.scan(one, (net, opt), (*parts, jax.random.split(key, max(whole, 1))[:whole]))
         if n % BATCH > 1:  # batch normalisation can't train on a single clip
             last = jax.random.fold_in(key, whole)
@@ -234,8 +234,8 @@ def predict(
     several: bool = False,
     form: Form = "compat",
     points: Sequence[Point] | None = None,
-) -> tuple[Float[np.ndarray, "n c"], Point]:
-    """Scores of the test rows before softmax or sigmoid (NaN for the others), and the chosen point.
+) -> tuple[Float[np.ndarray, "n c"], dict[str, float]]:
+    """Scores of the test rows before softmax or sigmoid (NaN for the others), and the point that was chosen.
 
     x: embeddings, finite, taken as they are. y: 1 where a clip has a label. several: labels a clip. points:
     the grid; None: `drawn()`. ValueError: a group is cut, or a value isn't finite.
@@ -266,23 +266,4 @@ def predict(
             ]
         _, best, net = max(results, key=lambda r: (r[0], -here.index(r[1])))
         out[split.test] = np.asarray(forward(net, jnp.asarray(x[split.test], jnp.float32))[0])
-    return out, best
-
-
-def probe(
-    x: Float[np.ndarray, "n d"],
-    y: Shaped[np.ndarray, " n"],
-    folds: Shaped[np.ndarray, " n"],
-    groups: Shaped[np.ndarray, " n"],
-    *,
-    test: tuple[str, ...] | None = None,
-    seed: int = 0,
-    form: Form = "compat",
-) -> Outcome:
-    """Out-of-fold classes. Arguments as `linear.probe`; chosen: the rate of the point chosen on the first
-    fold."""
-    classes, code = np.unique(y, return_inverse=True)
-    truth = np.eye(len(classes), dtype=np.float32)[code]
-    scores, best = predict(x, truth, folds, groups, test=test, seed=seed, form=form)
-    tested = np.isfinite(scores).all(1)
-    return Outcome.of(classes, code, np.where(tested, scores.argmax(1), -1), {"rate": best.rate})
+    return out, {name: float(value) for name, value in best._asdict().items()}
