@@ -257,6 +257,7 @@ def evaluate(args: list[str]) -> None:
         /,
         tasks: tuple[str, ...],
         more: tuple[More, ...] = (),
+        page: bool = False,
         results: Path = Path("results"),
     ) -> None:
         """Linear probe, kNN and k-means of a run, of its random twin, log-mel statistics and the majority
@@ -270,16 +271,20 @@ def evaluate(args: list[str]) -> None:
             more: measures beside these: ridge and svm (probes), few-shot (5 clips of each of 5 classes),
                 retrieval (mAP and R@1 of every clip asking for the others); hear and x-ares (the benchmarks'
                 probes as published, their faults kept), hear-strict and x-ares-strict (without those).
+            page: also write RUN/<task>.html: the map of the sounds, class by class, the hardest clips to
+                hear.
             results: folder whose <experiment>.json gets the records.
         """
         from ssl_audio import outside, pretrain
         from ssl_audio.datasets import corpora
 
+        if page and run.is_file():
+            raise ValueError(f"{run}: a page is of a run, whose sounds and checkpoint are here")
         if run.is_file():
             for records in outside.evaluate(run, tasks, results, corpora(), more):
                 pretrain.show(records)
         else:
-            pretrain.evaluate(run, tasks, results, corpora(), more)
+            pretrain.evaluate(run, tasks, results, corpora(), more, page)
 
     parse(go, args, "evaluate")
 

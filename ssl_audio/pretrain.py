@@ -177,10 +177,20 @@ def prepared(task: Task, rate: int, corpora: dict) -> Store:
 
 
 def evaluate(
-    run: Path, tasks: tuple[str, ...], results: Path, corpora: dict, more: Collection[More] = ()
+    run: Path,
+    tasks: tuple[str, ...],
+    results: Path,
+    corpora: dict,
+    more: Collection[More] = (),
+    page: bool = False,
 ) -> list[dict]:
-    """Judge a run on tasks and append the records to results/<experiment>.json."""
+    """Judge a run on tasks and append the records to results/<experiment>.json.
+
+    page: also write <run>/<task>.html for each task, to look at and listen to.
+    """
     found = [find(name) for name in tasks]  # a wrong name fails before anything is embedded
+    if page and (several := [task.name for task in found if task.several]):
+        raise ValueError(f"{', '.join(several)}: clips have several labels; a page is of tasks with one")
     rate, records, ready = config.load_run(run).frontend.rate, [], {}
     for task in found:
         if task.dataset not in ready:
@@ -195,13 +205,36 @@ def evaluate(
             "pretrained on": pretrained_on(run, experiment),
         }
         chosen = {name: x[rows] for name, x in embeddings.items()}
-        new, _ = judge(
+        new, outcomes = judge(
             task, labels, folds, groups, chosen, experiment.name, experiment.seed, extra, more=more
         )
         records += new
         report.append(results / f"{experiment.name}.json", new)
         show(new)
+        if page:
+            own = outcomes[experiment.name]
+            print(written(run, task, store, labels, rows, embeddings[experiment.name], own, new, extra))
     return records
+
+
+def written(run: Path, task: Task, store: Store, labels, rows, x, outcome, records, extra) -> Path:
+    """The page of a task that a run was judged on."""
+    from ssl_audio.explore.page import page  # draws, and so is slow to import
+
+    experiment, every = config.load_run(run), np.full(len(store), "", labels.dtype)
+    every[rows] = labels
+    about = {
+        "experiment": config.to_json(experiment),
+        "seed": experiment.seed,
+        "versions": provenance.versions(),
+        "hashes": extra,
+        "records": records,
+    }
+    outcome = dataclasses.replace(outcome, tested=rows[outcome.tested])
+    return page(
+        run, about, store=store, labels=every, embedding=x, outcome=outcome, label=task.label,
+        file=task.name.replace("/", "-") + ".html",
+    )  # fmt: skip
 
 
 def pretrained_on(run: Path, experiment: Experiment) -> str:

@@ -204,8 +204,8 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
     monkeypatch.setattr(
         "ssl_audio.datasets.corpora", lambda: {"fsdd": types.SimpleNamespace(clips=lambda: scan(table))}
     )
-    for _ in range(2):  # the same measurement twice is one record
-        cli.main(["evaluate", "run", "--tasks", "fsdd/digit", "fsdd/digit-loso"])
+    for more in ((), ("--page",)):  # the same measurement twice is one record
+        cli.main(["evaluate", "run", "--tasks", "fsdd/digit", "fsdd/digit-loso", *more])
         records = json.loads(Path("results/own.json").read_text())
         found = [r for r in records if r["metric"] == "accuracy" and r["task"] == "fsdd/digit-loso"]
         assert sorted(r["system"] for r in found) == sorted(["own", "random", "logmel", "majority"])
@@ -213,6 +213,11 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
         assert record["n"] == 60 and record["groups"] == 3 and record["seed"] == 3
         assert record["model"].startswith("6-") and record["data"] and record["code"]
         assert re.fullmatch(r"sounds [0-9a-f]{16}", record["pretrained on"])  # and no path
+    capsys.readouterr()
+    pages = [Path(f"run/fsdd-{name}.html").read_text() for name in ("digit", "digit-loso")]
+    for page in pages:
+        assert page.count("<audio") >= 12 and "Class by class" in page and "fsdd/digit" in page
+    assert "a page is of a run" in fault("evaluate", "mine.parquet", "--tasks", "esc50", "--page")
     value = {r["system"]: r["value"] for r in found}
     assert value["majority"] == pytest.approx(0.25) and value["logmel"] > 0.9
 

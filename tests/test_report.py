@@ -1,6 +1,8 @@
 """The page of a run, and the tables of results/."""
 
 import base64
+import dataclasses
+import html
 import io
 import json
 import re
@@ -170,7 +172,10 @@ def made(tmp_path_factory):
     store = Store(folder / "store")
     labels = store.values("family")
     guess = np.where(np.arange(24) < 6, "bell", labels)
-    outcome = Outcome(guess, guess == labels, np.arange(24), {}, ["bell", "drum", "horn"])
+    right = guess == labels
+    outcome = Outcome(
+        guess, right, np.arange(24), {}, ["bell", "drum", "horn"], np.where(right, 0.9, np.arange(24) / 100)
+    )
     run = folder / "run"
     run.mkdir()
     lines = [{"step": s, "loss": 3.0 - s / 10} for s in (5, 10)]
@@ -224,7 +229,7 @@ def test_players_hold_the_clips_and_pictures_have_alt_texts(made):
     text, store, _, _ = made
     tags = Reader(text).tags
     players = [attrs for tag, attrs in tags if tag == "audio"]
-    assert len(players) == 7
+    assert len(players) == 7 + 4  # four were got wrong
     index = {store.name(i): i for i in range(len(store))}
     for attrs in players:
         wave = store[index[attrs["aria-label"]]] / 2**15
@@ -235,6 +240,18 @@ def test_players_hold_the_clips_and_pictures_have_alt_texts(made):
     assert all(attrs.get("alt") for tag, attrs in tags if tag == "img")
     assert all(a.get("aria-label") or a.get("aria-hidden") for tag, a in tags if tag == "svg")
     assert "true <b>horn</b><br>predicted <b>horn</b> ✓" in text
+
+
+def test_page_tells_the_hardest_clips_and_each_class(made):
+    text, store, _, outcome = made
+    wrong = np.flatnonzero(~outcome.correct)
+    assert page.hardest(outcome, 12) == wrong.tolist() == [1, 2, 4, 5] and page.hardest(outcome, 2) == [1, 2]
+    assert page.hardest(dataclasses.replace(outcome, certainty=None), 12) == []
+    part = text.partition('id="hardest"')[2].partition("</section>")[0]
+    assert [part.find(f">{html.escape(store.name(i))}<") > 0 for i in wrong] == [True] * 4
+    words = " ".join(Reader(text.partition('id="classes"')[2].partition("</section>")[0]).words)
+    assert "0.75" in words and f"{8 / 12:.2f}" in words  # of a drum's 8, 6 are found; of 12 bells, 8 are
+    assert words.find("bell") < words.find("drum")  # F1 of 16 / 20 and 12 / 14
 
 
 def test_map_has_every_clip_with_label_sound_and_neighbours(made):

@@ -22,7 +22,8 @@ class Outcome:
 
     predictions, correct: one entry a clip of `tested`, in its order. tested: row numbers, rising (all rows
     with k folds; the test rows of a fixed split). chosen: what was chosen on the training rows of each fold
-    (C of the linear probe; empty where nothing is chosen). classes: the sorted labels.
+    (C of the linear probe; empty where nothing is chosen). classes: the sorted labels. certainty: how likely
+    the probe held the true class of each clip, 0 to 1, where it can tell.
     """
 
     predictions: Shaped[np.ndarray, " n"]
@@ -30,6 +31,7 @@ class Outcome:
     tested: Int64[np.ndarray, " n"]
     chosen: dict[str, float]
     classes: list[str]
+    certainty: Float[np.ndarray, " n"] | None = None
 
     @classmethod
     def of(
@@ -38,11 +40,13 @@ class Outcome:
         code: Int64[np.ndarray, " n"],
         predicted: Int64[np.ndarray, " n"],
         chosen: dict[str, float],
+        certainty: Float[np.ndarray, " m"] | None = None,
     ) -> "Outcome":
         """From the true and the predicted class's place in `classes`; -1 for a clip that wasn't tested."""
         tested = np.flatnonzero(predicted >= 0)
         found = predicted[tested]
-        return cls(classes[found], found == code[tested], tested, chosen, [str(c) for c in classes])
+        names = [str(c) for c in classes]
+        return cls(classes[found], found == code[tested], tested, chosen, names, certainty)
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64, Shaped
 from joblib import cpu_count
 from scipy.linalg import eigh
-from scipy.special import expit, log_softmax
+from scipy.special import expit, log_softmax, softmax
 from threadpoolctl import threadpool_limits
 
 from ssl_audio.evaluate.folds import Outcome, Scored, Split, finite, inner, splits, standardise
@@ -169,7 +169,8 @@ def probe(
     out = fitted(x, code, len(classes), folds, groups, test, strengths)
     predicted = np.full(len(y), -1)
     predicted[out.tested] = out.scores.argmax(1)
-    return Outcome.of(classes, code, predicted, out.chosen)
+    p = softmax(out.scores, axis=1)[np.arange(len(out.tested)), code[out.tested]]
+    return Outcome.of(classes, code, predicted, out.chosen, p)
 
 
 def several(

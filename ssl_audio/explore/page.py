@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64, Shaped
 
+from ssl_audio.evaluate.classes import ByClass
 from ssl_audio.evaluate.folds import Outcome
 from ssl_audio.explore import plots, project
 from ssl_audio.explore.players import address, recordings
@@ -31,15 +32,15 @@ def page(
     outcome: Outcome,
     clips: int = 12,
     label: str = "family",
+    file: str = "report.html",
 ) -> Path:
-    """Write run/report.html, which needs nothing but itself: tables, map of the sounds, players, provenance.
+    """Write a page into a run, which needs nothing but itself: tables, map of the sounds, players and so on.
 
     result: as result.json ("records", "experiment", "seed", "versions", "hashes", ...). store, labels,
     embedding: of the same clips in the same order; labels are strings, "" for none, and `label` is what they
-    are called.
-    outcome: our system's linear probe, whose `tested` are rows of those. clips: how many get a player and a
-    picture. Learning curves come from run/metrics.jsonl, if it is there. Returns the page's path. ValueError:
-    the lengths differ.
+    are called. outcome: our system's linear probe, whose `tested` are rows of those. clips: how many get a
+    player and a picture, and at most as many of the hardest, which were got wrong. Learning curves come from
+    run/metrics.jsonl, if it is there. Returns the page's path. ValueError: the lengths differ.
     """
     run = Path(run)
     if not len(store) == len(labels) == len(embedding):
@@ -52,11 +53,13 @@ def page(
     place = {name: i for i, name in enumerate(outcome.classes)}
     predicted[outcome.tested] = [place[str(p)] for p in outcome.predictions]
     rows = shown(labels, outcome.tested, clips, seed)
-    points = some(len(store), rows, seed)
-    sounds = recordings(store, points, rows)
+    hard = hardest(outcome, clips)
+    points = some(len(store), [*dict.fromkeys([*rows, *hard])], seed)
+    sounds = recordings(store, points, [*rows, *hard])
     lines = metrics(run / "metrics.jsonl")
     records = result.get("records", [])
     name = result.get("experiment", {}).get("name", run.name)
+    cards = lambda rows: clips_html(store, labels, predicted, outcome, rows, sounds)
     body = [
         f"<header><p class=kicker>ssl_audio "
         f"report</p><h1>{escape(name)}</h1>{lede(result, store, embedding)}</header>",
@@ -67,8 +70,10 @@ def page(
             "Map of the sounds",
             map_html(store, labels, embedding, predicted, outcome, points, sounds, label, seed),
         ),
-        section("clips", "Listen", clips_html(store, labels, predicted, outcome, rows, sounds, label)),
+        section("clips", "Listen", DRAWN.format(escape(label)) + cards(rows)),
+        section("hardest", "Hardest clips", HARDEST.format(escape(label)) + cards(hard)) if hard else "",
         section("confusion", "Confusion matrix", confusion_html(labels, outcome, label)),
+        section("classes", "Class by class", classes_html(labels, outcome, label)),
         section("training", "Training", curves_html(lines)) if lines else "",
         section("provenance", "Provenance", provenance_html(result, records, store)),
     ]
@@ -82,8 +87,8 @@ def page(
         + "\n".join(part for part in body if part)
         + f"\n</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
-    write(run / "report.html", text)
-    return run / "report.html"
+    write(run / file, text)
+    return run / file
 
 
 ONE_AT_A_TIME = """
@@ -329,7 +334,42 @@ def map_html(store, labels, embedding, predicted, outcome, points, sounds, label
     )
 
 
-def clips_html(store, labels, predicted, outcome, rows, sounds, label: str) -> str:
+DRAWN = (
+    "<p>Drawn at random, one a {} in turn; each was predicted by the linear probe while its group was held "
+    "out.</p>"
+)
+HARDEST = (
+    "<p>Those whose true {} the linear probe held least likely: sounds that are hard, or labels that are "
+    "wrong.</p>"
+)
+
+
+def hardest(outcome: Outcome, clips: int) -> list[int]:
+    """The clips that were got most wrong, worst first."""
+    if outcome.certainty is None:
+        return []
+    order = np.argsort(outcome.certainty, kind="stable")
+    return [int(outcome.tested[i]) for i in order[:clips] if not outcome.correct[i]]
+
+
+def classes_html(labels, outcome: Outcome, label: str) -> str:
+    """Precision, recall and F1 of each class, the worst first."""
+    each = ByClass.of(outcome, labels, np.arange(len(labels)).astype(str))
+    number = lambda value: "–" if np.isnan(value) else f"{value:.2f}"
+    rows = [
+        f"<tr><th scope=row>{escape(each.classes[c])}</th><td>{each.true[:, c].sum()}</td>"
+        + "".join(f"<td>{number(m[c])}</td>" for m in (each.precision, each.recall, each.f1))
+        + f"<td>{whisker(*3 * [float(np.nan_to_num(each.f1[c]))])}</td></tr>"
+        for c in np.argsort(np.nan_to_num(each.f1), kind="stable")
+    ]
+    head = "".join(f"<th scope=col>{t}</th>" for t in (label, "clips", "precision", "recall", "F1", ""))
+    return (
+        "<p>By the linear probe on held-out folds, the worst first.</p><div class=wide><table><thead><tr>"
+        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def clips_html(store, labels, predicted, outcome, rows, sounds) -> str:
     """Players with spectrograms."""
     cards = []
     for i in rows:
@@ -349,11 +389,7 @@ def clips_html(store, labels, predicted, outcome, rows, sounds, label: str) -> s
             f'<audio controls preload=none src="{address(sounds[i])}" '
             f'aria-label="{escape(store.name(i))}"></audio></figure>'
         )
-    return (
-        f"<p>Drawn at random, one a {escape(label)} in turn; each was predicted by the linear probe while "
-        f"its group was held "
-        f"out.</p><div class=clips>{''.join(cards)}</div>"
-    )
+    return f"<div class=clips>{''.join(cards)}</div>"
 
 
 def confusion_html(labels, outcome, label: str) -> str:
