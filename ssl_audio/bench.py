@@ -17,7 +17,7 @@ from ssl_audio.disk import write
 from ssl_audio.embed import embed, logmel
 from ssl_audio.evaluate.tasks import Task, columns, judge
 from ssl_audio.explore.plots import comparison
-from ssl_audio.train import build, make_step, split, start
+from ssl_audio.train import make_step, parameters, start
 
 STRENGTHS = (0.01, 0.1, 1.0)
 """Values of C of the linear probe: fewer than `ssl-audio evaluate` tries, at a third of the time."""
@@ -91,14 +91,13 @@ def records(folder: Path, store: Store, task: Task, twins: dict) -> list[dict]:
     experiment, kept = config.load_run(folder), embed(folder, store)
     x = kept.x
     lines = metrics(folder)
-    net = jax.eval_shape(lambda: split(experiment.method.encoder(build(experiment)))[1:3])
     extra = {
         "data": store.hash,
         "model": kept.about["checkpoint"],
         "code": provenance.code(),
         "method": type(experiment.method).__name__,
         "encoder": type(experiment.encoder).__name__,
-        "parameters": sum(a.size for a in jax.tree.leaves(net)),
+        "parameters": parameters(experiment),
         "width": int(x.shape[1]),
         "steps": experiment.optim.steps,
         "minutes": round(lines[-1]["seconds"] / 60, 2),

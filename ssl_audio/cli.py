@@ -454,6 +454,33 @@ def labels(args: list[str]) -> None:
     parse(go, args, "labels")
 
 
+def card(args: list[str]) -> None:
+    """A run's model card, with its numbers in the form of Hugging Face's model-index."""
+    from pathlib import Path
+    from typing import Annotated
+
+    import tyro
+
+    def go(
+        run: Annotated[Path, tyro.conf.Positional],
+        /,
+        results: Path = Path("results"),
+        licence: str = "",
+    ) -> None:
+        """Write RUN/README.md, a model card.
+
+        Args:
+            run: folder of the run.
+            results: folder whose <experiment>.json has the records of `ssl-audio evaluate`.
+            licence: of the weights, as the hub names it, such as cc-by-4.0; default none is stated.
+        """
+        from ssl_audio.card import card
+
+        print(card(run, results, licence))
+
+    parse(go, args, "card")
+
+
 def report(args: list[str]) -> None:
     """Tables of results/ anew: results/README.md and the README's block."""
     from pathlib import Path
@@ -554,6 +581,7 @@ VERBS = {
         clusters,
         bench,
         labels,
+        card,
         report,
         features,
         gallery,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ssl_audio.config import Experiment
-from ssl_audio.train import build, fresh, make_step, placed, split, structure
+from ssl_audio.train import fresh, make_step, parameters, placed, structure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,12 +76,11 @@ def plan(experiment: Experiment, devices: int) -> Plan:
     held = sum(share(x) for x in jax.tree.leaves(state))
     # of one device: what is written device by device, as the spectra are, counts once in a program of many
     one = lowered if devices == 1 else lower(experiment, 1)[0]
-    net = jax.eval_shape(lambda: split(experiment.method.encoder(build(experiment)))[1:3])
     return Plan(
         devices,
         size(state.params),
         size(state.frozen),
-        size(net),
+        parameters(experiment),
         held,
         max(memory.argument_size_in_bytes - held, 0),
         memory.temp_size_in_bytes,

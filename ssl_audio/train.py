@@ -70,6 +70,12 @@ def structure(experiment: Experiment):
     return split(nnx.eval_shape(lambda: build(experiment)))[0]
 
 
+def parameters(experiment: Experiment) -> int:
+    """How many parameters the encoder that is judged has."""
+    net = jax.eval_shape(lambda: split(experiment.method.encoder(build(experiment)))[1:3])
+    return sum(x.size for x in jax.tree.leaves(net))
+
+
 def start(experiment: Experiment, sharding=None) -> tuple[Any, State]:
     """The network's structure and the state of step 0."""
     return structure(experiment), jax.jit(lambda: fresh(experiment), out_shardings=sharding)()

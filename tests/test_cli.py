@@ -218,6 +218,11 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
     for page in pages:
         assert page.count("<audio") >= 12 and "Class by class" in page and "fsdd/digit" in page
     assert "a page is of a run" in fault("evaluate", "mine.parquet", "--tasks", "esc50", "--page")
+    cli.main(["card", "run", "--licence", "cc0-1.0"])
+    card = Path("run/README.md").read_text()
+    for wanted in ('license: "cc0-1.0"', "sounds (hash", "36 clips", "8000 Hz", "### fsdd/digit-loso"):
+        assert wanted in card, wanted
+    assert all(f"{r['value']:.3f}" in card for r in found) and str(tones) not in card
     value = {r["system"]: r["value"] for r in found}
     assert value["majority"] == pytest.approx(0.25) and value["logmel"] > 0.9
 

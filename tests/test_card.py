@@ -1,0 +1,49 @@
+"""The model card: its front matter is what the hub reads, its numbers those of the records."""
+
+import json
+
+import pytest
+
+from ssl_audio import card
+
+
+def record(metric="accuracy", value=0.5, **changes):
+    base = {"task": "esc50", "system": "mine", "metric": metric, "value": value, "seed": 0, "n": 90}
+    base |= {"ci95": [value - 0.1, value + 0.1], "groups": 9, "protocol": "linear: p", "data": "d"}
+    return base | changes
+
+
+RECORDS = [
+    record(value=0.123456),
+    record("knn accuracy", 0.25),
+    record(value=0.1, system="random"),
+    record("accuracy difference", 0.0234, system="mine - random"),
+    record(task="fsdd/digit", value=0.75),
+    record(task="fsdd/digit, 10 labels a class", value=0.9),
+]
+
+
+def test_the_hub_reads_the_results():
+    hub = pytest.importorskip("huggingface_hub.repocard_data")
+    index = json.loads(json.dumps([{"name": "mine", "results": card.indexed(RECORDS, "mine")}]))
+    name, results = hub.model_index_to_eval_results(index)
+    assert name == "mine"
+    found = {(r.dataset_type, r.task_name, r.metric_type): r.metric_value for r in results}
+    assert found == {
+        ("esc50", "esc50", "accuracy"): 0.1235,
+        ("esc50", "esc50", "knn_accuracy"): 0.25,
+        ("fsdd", "fsdd/digit", "accuracy"): 0.75,
+    }
+
+
+def test_the_table_holds_the_floors_and_the_differences_in_words():
+    text = card.table(RECORDS)
+    for wanted in (
+        "### esc50",
+        "0.123 [0.023, 0.223]",
+        "| random | 0.100",
+        "not shown to differ",
+        "linear: p",
+    ):
+        assert wanted in text, wanted
+    assert card.table([]) == ""
