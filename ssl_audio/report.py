@@ -32,6 +32,8 @@ METRICS = {
     "auc": "AUC (chance 0.5)",
 }
 """Metrics in words, in the order of the tables; others follow as they are called."""
+SCHEMA = 1
+"""Version of what `check` asks of a record; those without one are older."""
 IDENTITY = ("task", "system", "metric", "seed", "protocol", "model", "data")
 """What makes two records the same measurement."""
 
@@ -55,24 +57,54 @@ def append(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None:
     """Add records to results/<experiment>.json, atomically; two processes may do so at once.
 
     A record that is the same measurement as an earlier one (IDENTITY) takes its place at the end of the file.
-    ValueError: the file is damaged, or a number isn't finite; the file is then as it was.
+    ValueError: the file is damaged, or a record isn't as `check` wants it; the file is then as it was.
     """
     path, records = Path(path), [dict(record) for record in records]
     for record in records:
-        for needed in ("task", "system", "metric", "value", "ci95", "seed"):
-            if needed not in record:
-                raise ValueError(f"{path}: a record without {needed!r}: {record}")
+        try:
+            check(record)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}; nothing was written") from None
+        record["schema"] = SCHEMA
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_name(f".{path.name}.lock")):
         kept = {identity(record): record for record in (read(path) if path.exists() else [])}
         for record in records:
             kept.pop(identity(record), None)
             kept[identity(record)] = record
-        try:
-            text = ",\n".join(json.dumps(record, allow_nan=False) for record in kept.values())
-        except ValueError:
-            raise ValueError(f"{path}: a record's number isn't finite; nothing was written") from None
+        text = ",\n".join(json.dumps(record, allow_nan=False) for record in kept.values())
         write(path, f"[\n{text}\n]\n")
+
+
+def check(record: Mapping[str, Any]) -> None:
+    """ValueError: a record lacks something that schema 1 asks for, or has it of another kind.
+
+    Texts: task, system, metric. Finite numbers: value, and ci95, low and high around it or beside it. Whole
+    numbers: seed; n, clips, and groups where there are any. by_group: [sum, clips] of each group.
+    """
+    kinds = {
+        "task": str,
+        "system": str,
+        "metric": str,
+        "value": int | float,
+        "ci95": list | tuple,
+        "seed": int,
+    }
+    for name, kind in kinds.items():
+        if name not in record:
+            raise ValueError(f"a record without {name!r}: {record}")
+        if not isinstance(record[name], kind):
+            raise ValueError(f"a record whose {name} is {record[name]!r}: {record}")
+    edges = record["ci95"]
+    if len(edges) != 2 or not np.isfinite([record["value"], *edges]).all():
+        raise ValueError(f"a record's number isn't finite: {record}")
+    if edges[0] > edges[1]:
+        raise ValueError(f"a record's interval {edges} ends before it begins: {record}")
+    for name in ("n", "groups"):
+        if not isinstance(record.get(name, 1), int) or record.get(name, 1) < 1:
+            raise ValueError(f"a record whose {name} is {record[name]!r}: {record}")
+    if "by_group" in record and "n" in record and sum(n for _, n in record["by_group"]) != record["n"]:
+        raise ValueError(f"a record whose groups don't have its {record['n']} clips: {record['task']}")
 
 
 def identity(record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -89,7 +121,7 @@ def summary(results_dir: Path | str) -> str:
     task, system, metric, protocol and data) the newest counts.
     ValueError: a file is damaged.
     """
-    parts = [LEGEND, headline(results_dir)]
+    parts = [LEGEND, headline(results_dir), leaderboards(results_dir)]
     for path in sorted(Path(results_dir).glob("*.json")):
         parts.append(f"## {path.stem}")
         if path.with_suffix(".md").exists():
@@ -143,6 +175,66 @@ def headline(results_dir: Path | str) -> str:
         "| experiment | task | accuracy | best floor | paired difference | interval above 0 | seeds pooled |"
     )
     return "\n".join([head, "|---" * 7 + "|", *rows])
+
+
+def leaderboards(results_dir: Path | str) -> str:
+    """A table for each task that several systems have been judged on: all by mean accuracy, but ablations.
+
+    Each is compared with the best, over the same clips: the difference, its 95 % interval over groups (seeds
+    averaged), p by permutation of whole groups, Holm over the table.
+    """
+    found: dict[str, dict[str, list]] = defaultdict(dict)
+    for path in sorted(Path(results_dir).glob("*.json")):
+        if path.stem.startswith("ablations"):
+            continue
+        for key, group in seeds([r for r in read(path) if r.get("metric") == "accuracy"]).items():
+            task, system = key[0], key[1]
+            if system.endswith(", random"):  # a twin, beside which its own table has put the system
+                continue
+            name = f"{system} ({path.stem})" if system == "random" else system
+            if len(group) >= len(found[task].get(name, ())):  # of the same floor in several files the most
+                found[task][name] = group
+    parts = []
+    for task, systems in found.items():
+        if sum(name not in NAMES and not name.endswith(")") for name in systems) > 1:
+            parts.append(f"## Leaderboard of {task}\n\n{standing(systems)}")
+    return "\n\n".join(parts)
+
+
+def standing(systems: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """The table of one task."""
+    mean = {name: float(np.mean([r["value"] for r in group])) for name, group in systems.items()}
+    order = sorted(systems, key=lambda name: -mean[name])
+    sums = {
+        name: np.mean([r["by_group"] for r in group], 0)
+        for name, group in systems.items()
+        if all("by_group" in r for r in group)
+    }
+    best = next((name for name in order if name in sums), None)
+    rivals = [n for n in order if best and n != best and n in sums and same_groups(sums[n], sums[best])]
+    gaps = {name: sums[name][:, 0] - sums[best][:, 0] for name in rivals}
+    p = stats.holm(np.array([stats.permuted(gap) for gap in gaps.values()]))
+    said = dict.fromkeys(order, "")
+    for name, value in zip(rivals, p, strict=True):
+        size = sums[best][:, 1]
+        low, high = stats.interval(gaps[name], size)
+        said[name] = f"{gaps[name].sum() / size.sum():+.3f} [{low:+.3f}, {high:+.3f}], p {value:.3f}"
+    lines = ["| | system | accuracy | less the best |", "|---|---|---|---|"]
+    for name in order:
+        mark = (
+            "best"
+            if name == best
+            else "≈"
+            if said[name] and float(said[name].rpartition(" ")[2]) > 0.05
+            else ""
+        )
+        lines.append(f"| {mark} | {name} | {over_seeds(systems[name])} | {said[name]} |")
+    return "\n".join(lines)
+
+
+def same_groups(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether sums by group are of the same groups, as far as their sizes tell."""
+    return a.shape == b.shape and bool((a[:, 1] == b[:, 1]).all())
 
 
 def refresh(root: Path | str) -> None:

@@ -102,7 +102,7 @@ def test_seeds_are_pooled_clip_by_clip(tmp_path):
     """Two seeds that are unsure alone: the sums by group are averaged, and the interval is over groups."""
     sums = [[[3, 4], [0, 4], [1, 4], [2, 4]], [[1, 4], [2, 4], [1, 4], [0, 4]]]
     for seed, by_group in enumerate(sums):
-        report.append(tmp_path / "e.json", [paired(0.3, seed=seed) | {"by_group": by_group}])
+        report.append(tmp_path / "e.json", [paired(0.3, seed=seed) | {"by_group": by_group, "n": 16}])
     group = next(iter(report.seeds(report.read(tmp_path / "e.json")).values()))
     value, low, high = report.pooled(group)
     assert value == 10 / 32 and 0.25 <= low < value < high <= 0.5
@@ -121,6 +121,57 @@ def test_headline_takes_the_floor_that_is_best_over_seeds(tmp_path):
     report.append(tmp_path / "e.json", records)
     rows = [line for line in report.headline(tmp_path).splitlines() if line.startswith("| e |")]
     assert len(rows) == 1 and "random 0.400" in rows[0] and "2 of 2" in rows[0]
+
+
+def test_a_record_is_what_the_schema_asks(tmp_path):
+    good = record(by_group=[[3, 40], [30, 50]])
+    report.append(tmp_path / "e.json", [good])
+    assert report.read(tmp_path / "e.json") == [good | {"schema": report.SCHEMA}]
+    before = (tmp_path / "e.json").read_text()
+    bad = {
+        "without 'task'": {k: v for k, v in good.items() if k != "task"},
+        "whose seed": good | {"seed": 1.5},
+        "whose metric": good | {"metric": None},
+        "ends before": good | {"ci95": [0.6, 0.4]},
+        "isn't finite": good | {"value": float("nan")},
+        "whose n ": good | {"n": 0},
+        "don't have its 90 clips": good | {"by_group": [[3, 40]]},
+    }
+    for words, one in bad.items():
+        with pytest.raises(ValueError, match=words):
+            report.append(tmp_path / "e.json", [record(), one])
+    assert (tmp_path / "e.json").read_text() == before
+    for path in (Path(__file__).parents[1] / "results").glob("*.json"):
+        for one in report.read(path):
+            report.check(one)
+
+
+def test_a_leaderboard_compares_with_the_best_group_by_group(tmp_path):
+    rng, size = np.random.default_rng(0), 10
+    share = {"best": 0.8, "close": 0.79, "far": 0.3}
+    right = {name: rng.binomial(size, p, (2, 40)) for name, p in share.items()}
+    right["close"] = right["best"] + rng.integers(-1, 2, (2, 40))
+    for name, both in right.items():
+        records = [
+            record(float(row.mean() / size), system=name, seed=s, n=400, groups=40,
+                   by_group=[[int(v), size] for v in row])
+            for s, row in enumerate(both)
+        ]  # fmt: skip
+        report.append(tmp_path / f"{name}.json", [*records, record(0.1, system="majority", n=400)])
+    old = {k: v for k, v in record(0.2, system="old").items() if k != "by_group"}
+    report.append(tmp_path / "old.json", [old, record(0.99, system="old, random")])
+    report.append(tmp_path / "ablations_x.json", [record(0.95, system="narrow")])
+    text = report.leaderboards(tmp_path)
+    lines = [line.split("|")[1:5] for line in text.splitlines()[4:]]
+    found = {name.strip(): (mark.strip(), said.strip()) for mark, name, _, said in lines}
+    order = sorted(right, key=lambda name: -right[name].mean())
+    assert [*found] == [*order, "old", "majority"]
+    first, second = [*found][:2]
+    assert {first, second} == {"best", "close"} and found[first] == ("best", "")
+    assert found[second][0] == "≈" and found["far"][0] == "" and "p 0.000" in found["far"][1]
+    gap = (right["far"].mean(0) - right[first].mean(0)).sum() / 400
+    assert found["far"][1].startswith(f"{gap:+.3f} [") and found["old"] == ("", "")
+    assert text in report.summary(tmp_path)
 
 
 def test_refresh_fills_the_block_and_is_idempotent(tmp_path):

@@ -97,7 +97,11 @@ def permutation(
     Exact up to 13 groups (of g groups it can't be less than 2 / 2^g), else by n draws. Fisher, "The Design of
     Experiments", 1935, section 21.
     """
-    total, _ = by_group(a.astype(np.float64) - b.astype(np.float64), groups)
+    return permuted(by_group(a.astype(np.float64) - b.astype(np.float64), groups)[0], n, seed)
+
+
+def permuted(total: Float[np.ndarray, " g"], n: int = 10_000, seed: int = 0) -> float:
+    """`permutation` from the sums of a - b over the clips of each group."""
     total = total[total != 0]  # the rest is the same with either sign
     seen = abs(total.sum()) - 1e-9 * np.abs(total).sum()
     if len(total) <= 13:

@@ -222,8 +222,10 @@ def judge(
     Returns (records, outcomes). Metrics: "accuracy" (linear probe; where the classes are of unequal size also
     "balanced accuracy" and "macro F1"), "knn accuracy", "kmeans nmi", "kmeans ari", "kmeans accuracy", and
     "accuracy difference" of "ours - floor", where "best_floor" marks the floor with the highest linear
-    accuracy and "p" is that of `stats.permutation`. outcomes: the linear probe of each system. A task with
-    several labels a clip is judged by `tagging.judge`. ValueError: a system's rows don't fit the labels.
+    accuracy and "p" is that of `stats.permutation`. Accuracies and their differences carry "by_group", the
+    sums of each group, by which others can be compared with them. outcomes: the linear probe of each system.
+    A task with several labels a clip is judged by `tagging.judge`. ValueError: a system's rows don't fit the
+    labels.
     """
     if ours is not None and ours not in systems:
         raise ValueError(f"{task.name}: {ours!r} isn't among the systems {', '.join(systems)}")
@@ -325,6 +327,7 @@ def judge(
             interval(out.correct),
             protocols["accuracy"],
             chosen=out.chosen,
+            by_group=sums(out.correct, np.zeros(len(tested)), groups[tested]),
         )
         if classes.uneven(labels[tested]):
             each = classes.ByClass.of(out, labels, groups)
