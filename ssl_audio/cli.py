@@ -367,6 +367,38 @@ def clusters(args: list[str]) -> None:
     parse(go, args, "clusters")
 
 
+def audit(args: list[str]) -> None:
+    """Is test sound in the training sound? Exact and near duplicates of clips."""
+    from pathlib import Path
+    from typing import Annotated
+
+    import tyro
+
+    def go(
+        first: Annotated[Path, tyro.conf.Positional],
+        second: Annotated[Path | None, tyro.conf.Positional] = None,
+        /,
+        *,
+        fold: str = "fold",
+        out: Path | None = None,
+    ) -> None:
+        """Find clips that hold the same sound, though louder, resampled, cut or in some noise.
+
+        Args:
+            first: folder of a store.
+            second: folder of another, such as the one that a run is judged on; default: within the first.
+            fold: column of the store; within one store pairs across its values are what is shown, and all
+                pairs where it has one value only.
+            out: a .csv that gets all pairs.
+        """
+        from ssl_audio import audit
+        from ssl_audio.audio.store import Store
+
+        audit.run(Store(first), None if second is None else Store(second), fold=fold, out=out)
+
+    parse(go, args, "audit")
+
+
 def bench(args: list[str]) -> None:
     """Which method works on my sound: many experiments, the same minutes each, one table."""
     from pathlib import Path
@@ -579,6 +611,7 @@ VERBS = {
         evaluate,
         compare,
         clusters,
+        audit,
         bench,
         labels,
         card,

@@ -19,7 +19,7 @@ FLOORS = (
     {"methods"}, {"config", "checkpoint"}, {"train", "embed", "embeddings", "finetune"},
     {"evaluate", "anomaly", "explore", "report", "track", "hear"},
     {"pretrain", "plan", "quickstart", "features", "bench", "label_efficiency", "outside", "catalogue",
-     "export", "compare", "card"},
+     "export", "compare", "card", "audit"},
     {"cli"},
 )  # fmt: skip
 NEVER = {

@@ -1,0 +1,237 @@
+"""Is test sound in the training sound? Exact and near duplicates within a store and between two.
+
+Two recordings of one sound have the same phases at one delay, whatever the gain, the rate or some noise; two
+notes of one pitch, or two kinds of rain, have the same spectrum and other phases. So clips with like spectra
+are found first, by how their bands rise and fall over time; then their phases are compared at every delay
+(after Knapp & Carter, "The generalized correlation method for estimation of time delay", 1976), and where
+they overlap at the best one, waves and phases must both agree.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soxr
+from jaxtyping import Complex, Float32, Int64, Shaped
+from rich.console import Console
+from rich.table import Table
+from scipy.fft import irfft, next_fast_len, rfft
+
+from ssl_audio.audio.store import Store
+from ssl_audio.disk import aside
+from ssl_audio.embeddings import bar
+
+RATE = 8_000
+"""Samples a second that sounds are compared at."""
+SECONDS, EVERY = 2.0, 1.0
+"""Length of a stretch that is compared, and from one to the next."""
+BAND = 100.0, 3_600.0
+"""Hz that are compared."""
+NEIGHBOURS = 10
+"""Stretches with the likest spectra whose phases are compared."""
+PHASES, WAVES = 0.6, 0.85
+"""Least agreement of phases, and least correlation of waves, of one sound: set between strangers and copies
+with noise 10 dB below on real recordings (results/LOG.md)."""
+LEAST = 0.15
+"""Seconds that two clips must overlap."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two clips that hold the same sound.
+
+    a, b: clip numbers, of the first store and the second (or the same). likeness: correlation of their waves
+    where they overlap, WAVES to 1; a copy with noise 10 dB below it has 0.95. delay: seconds into a at which
+    b begins. exact: the same samples.
+    """
+
+    a: int
+    b: int
+    likeness: float
+    delay: float
+    exact: bool
+
+
+class Cuts:
+    """The stretches of a store's clips: which clip each is of, and where it begins there, seconds."""
+
+    def __init__(self, store: Store):
+        self.store = store
+        found = [(i, start) for i, n in enumerate(store.lengths) for start in starts(n / store.rate)]
+        self.clip = np.array([i for i, _ in found], np.int64)
+        self.start = np.array([start for _, start in found])
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    def wave(self, k: int, around: float = 0.0) -> tuple[Float32[np.ndarray, " t"], float]:
+        """Stretch k at RATE with so many seconds around it, and where in the clip that begins."""
+        i, rate = int(self.clip[k]), self.store.rate
+        begin = max(0.0, self.start[k] - around)
+        end = min(self.store.lengths[i] / rate, self.start[k] + SECONDS + around)
+        first = round(begin * rate)
+        x = self.store[i, first, max(1, round(end * rate) - first)].astype(np.float32)
+        return (x if rate == RATE else soxr.resample(x, rate, RATE)), first / rate
+
+
+def starts(seconds: float) -> list[float]:
+    """Where stretches of a clip of that length begin; the last ends with it."""
+    if seconds <= SECONDS:
+        return [0.0]
+    return [*np.arange(0.0, seconds - SECONDS, EVERY).tolist(), seconds - SECONDS]
+
+
+def shape(wave: Float32[np.ndarray, " t"]) -> Float32[np.ndarray, " d"]:
+    """How 32 bands rise and fall, wherever in the stretch: amplitudes of 16 modulations; length 1, or 0 of
+    silence."""
+    x = np.zeros(round(SECONDS * RATE), np.float32)
+    x[: len(wave)] = wave[: len(x)]
+    frames = np.lib.stride_tricks.sliding_window_view(x, 512)[::256]
+    power = np.abs(rfft(frames * np.hanning(512).astype(np.float32), axis=1)) ** 2
+    edges = np.unique(np.round(np.geomspace(BAND[0], BAND[1], 33) * 512 / RATE).astype(int))
+    bands = np.sqrt(np.add.reduceat(power, edges, axis=1)[:, :-1])
+    moves = np.sqrt(np.abs(rfft(bands, 64, axis=0))[:16]).ravel()
+    return (moves / max(np.linalg.norm(moves), 1e-12)).astype(np.float32)
+
+
+def candidates(
+    a: Float32[np.ndarray, "n d"],
+    b: Float32[np.ndarray, "m d"],
+    clip_a: Int64[np.ndarray, " n"],
+    clip_b: Int64[np.ndarray, " m"],
+    own: bool,
+) -> Int64[np.ndarray, "p 2"]:
+    """Pairs of stretches of different clips with like shapes; own: a and b are the same store's."""
+    middle = (a.sum(0) + b.sum(0)) / (len(a) + len(b))  # what all have in common tells nothing
+    a, b = (rows - middle for rows in (a, b))
+    a, b = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (a, b))
+    found = []
+    for rows in np.array_split(np.arange(len(a)), -(-len(a) * len(b) // 20_000_000)):  # bounded memory
+        alike = a[rows] @ b.T
+        if own:
+            alike[clip_a[rows][:, None] == clip_b[None]] = -2
+        k = min(NEIGHBOURS, alike.shape[1])
+        near = np.argpartition(-alike, k - 1, axis=1)[:, :k]
+        kept = np.take_along_axis(alike, near, 1) > 0.3
+        found.append(np.stack([np.repeat(rows, k), near.ravel()], 1)[kept.ravel()])
+    pairs = np.concatenate(found)
+    return np.unique(np.sort(pairs, 1), axis=0) if own else pairs
+
+
+def agreement(x: Float32[np.ndarray, " t"], y: Float32[np.ndarray, " u"]) -> tuple[float, float, float]:
+    """(agreement of phases, correlation of waves, seconds into x at which y begins), both 0 to 1, where x and
+    y overlap at the delay at which phases agree most; 0 if they overlap too little."""
+    size = next_fast_len(len(x) + len(y), real=True)
+    hz = np.arange(size // 2 + 1) * RATE / size
+    inside = (hz >= BAND[0]) & (hz <= BAND[1])
+    one, other = rfft(x, size) * inside, rfft(y, size) * inside
+    # half of the way to equal weights, so that neither the loudest band nor the noise in all others decides
+    at = int(np.abs(irfft(halved(one * np.conj(other)), size)).argmax())
+    lag = at if at < len(x) else at - size
+    u, v = irfft(one, size)[: len(x)], irfft(other, size)[: len(y)]
+    u, v = u[max(0, lag) :], v[max(0, -lag) :]
+    n = min(len(u), len(v))
+    if n < LEAST * RATE:
+        return 0.0, 0.0, lag / RATE
+    u, v = u[:n], v[:n]
+    waves = abs(float(u @ v)) / max(float(np.linalg.norm(u) * np.linalg.norm(v)), 1e-12)
+    edges = np.hanning(n + 2)[1:-1] ** 0.25
+    turned = halved(rfft(u * edges) * np.conj(rfft(v * edges)))
+    phases = abs(float(turned.real.sum())) / max(float(np.abs(turned).sum()), 1e-12)
+    return phases, waves, lag / RATE
+
+
+def halved(cross: Complex[np.ndarray, " f"]) -> Complex[np.ndarray, " f"]:
+    """The same phases with the square roots of the amounts."""
+    return cross / np.maximum(np.sqrt(np.abs(cross)), 1e-12)
+
+
+def audit(one: Store, other: Store | None = None) -> list[Pair]:
+    """Pairs of clips that hold the same sound, most alike first: within a store, or between two."""
+    own = other is None
+    stores = [one] if own else [one, other]
+    cuts = [Cuts(store) for store in stores]
+    shapes, digests = [], [[bytes(d) for d in store.digests] for store in stores]
+    with bar() as progress:
+        job = progress.add_task("spectra", total=sum(map(len, cuts)))
+        for cut in cuts:
+            rows = []
+            for k in range(len(cut)):
+                rows.append(shape(cut.wave(k)[0]))
+                progress.advance(job)
+            shapes.append(np.stack(rows))
+        pairs = candidates(shapes[0], shapes[-1], cuts[0].clip, cuts[-1].clip, own)
+        job, best = progress.add_task("phases", total=len(pairs)), {}
+        for p, q in pairs:
+            (x, begin), (y, start) = cuts[0].wave(p), cuts[-1].wave(q, EVERY)
+            phases, waves, delay = agreement(x, y)
+            i, j = int(cuts[0].clip[p]), int(cuts[-1].clip[q])
+            if phases > PHASES and waves > max(WAVES, best.get((i, j), (0.0,))[0]):
+                best[i, j] = waves, begin + delay - start
+            progress.advance(job)
+    copies = same(digests[0], digests[-1], own)
+    best |= {key: (1.0, 0.0) for key in copies}
+    made = (Pair(i, j, likeness, delay, (i, j) in copies) for (i, j), (likeness, delay) in best.items())
+    return sorted(made, key=lambda pair: (-pair.exact, -pair.likeness))
+
+
+def same(a: Sequence[bytes], b: Sequence[bytes], own: bool) -> set[tuple[int, int]]:
+    """Pairs of clips with the same samples."""
+    at: dict[bytes, list[int]] = {}
+    for j, digest in enumerate(b):
+        at.setdefault(digest, []).append(j)
+    return {(i, j) for i, digest in enumerate(a) for j in at.get(digest, ()) if not own or i < j}
+
+
+def across(pairs: Sequence[Pair], folds: Shaped[np.ndarray, " n"]) -> list[Pair]:
+    """Of the pairs within a store those whose clips lie in two folds: leaks."""
+    return [pair for pair in pairs if folds[pair.a] != folds[pair.b]]
+
+
+def run(one: Store, other: Store | None = None, *, fold: str = "fold", out: Path | None = None) -> list[Pair]:
+    """Audit, print what was found, and write all pairs to `out`, .csv, if it is given.
+
+    fold: column of the store; within one store pairs across its values are what matters.
+    """
+    folds = one.values(fold) if other is None else None  # a wrong column fails before anything is compared
+    if folds is not None and len(np.unique(folds)) < 2:
+        folds = None
+    pairs, second = audit(one, other), one if other is None else other
+    leaks = pairs if folds is None else across(pairs, folds)
+    title = f"{one.path.name} and {second.path.name}" if other else one.path.name
+    table = Table("clip", "is in", "likeness", "delay, s", title=title, title_justify="left")
+    for pair in leaks[:SHOWN]:
+        names = one.name(pair.a), second.name(pair.b)
+        if folds is not None:
+            names = [f"{name} ({folds[i]})" for name, i in zip(names, (pair.a, pair.b), strict=True)]
+        table.add_row(*names, "same samples" if pair.exact else f"{pair.likeness:.3f}", f"{pair.delay:.2f}")
+    if leaks:
+        Console().print(table)
+    clips = len({pair.b for pair in leaks})
+    exact = sum(pair.exact for pair in leaks)
+    where = f" across values of {fold}" if folds is not None else ""
+    print(
+        f"{len(leaks)} pairs{where} hold one sound ({exact} the same samples), which are {clips} clips of "
+        f"{len(second):,} in {second.path.name}" + (f"; {len(pairs)} pairs in all" if where else "")
+    )
+    if out is not None:
+        listed(out, pairs, one, second, folds)
+        print(out)
+    return pairs
+
+
+SHOWN = 20
+"""Pairs in the table."""
+
+
+def listed(path: Path, pairs: Sequence[Pair], one: Store, other: Store, folds) -> None:
+    """A row a pair."""
+    with aside(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("a", "b", "likeness", "delay", "exact", "across"))
+        for pair in pairs:
+            cut = "" if folds is None else str(bool(folds[pair.a] != folds[pair.b])).lower()
+            numbers = f"{pair.likeness:.4f}", f"{pair.delay:.3f}", str(pair.exact).lower(), cut
+            rows.writerow((one.name(pair.a), other.name(pair.b), *numbers))
