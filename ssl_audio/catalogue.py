@@ -54,6 +54,18 @@ def datasheet(name: str) -> str:
     return "\n".join(lines)
 
 
+def caution(licence: str) -> str:
+    """What a data set's licence doesn't let one do with it, or with what it chose; "": nothing known."""
+    words = {
+        "NC": "no commercial use",
+        "research": "research only",
+        "stated": "its licence is not stated; ask before other than private use",
+        "'s own": "on its owner's terms",
+    }
+    found = [said for word, said in words.items() if word in licence]
+    return f"{', '.join(found)} ({licence})" if found else ""
+
+
 def urls(corpus: ModuleType) -> tuple[str, ...]:
     """Where its archives are."""
     one = getattr(corpus, "URL", None)

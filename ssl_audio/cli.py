@@ -250,6 +250,7 @@ def evaluate(args: list[str]) -> None:
 
     import tyro
 
+    from ssl_audio.evaluate.linear import Balance
     from ssl_audio.evaluate.tasks import More
 
     def go(
@@ -258,6 +259,7 @@ def evaluate(args: list[str]) -> None:
         tasks: tuple[str, ...],
         more: tuple[More, ...] = (),
         page: bool = False,
+        balance: Balance = "none",
         results: Path = Path("results"),
     ) -> None:
         """Linear probe, kNN and k-means of a run, of its random twin, log-mel statistics and the majority
@@ -273,18 +275,25 @@ def evaluate(args: list[str]) -> None:
                 probes as published, their faults kept), hear-strict and x-ares-strict (without those).
             page: also write RUN/<task>.html: the map of the sounds, class by class, the hardest clips to
                 hear.
+            balance: make classes count alike in the linear probe's training, by weights, by drawing clips of
+                small classes again (over) or leaving out those of large ones (under).
             results: folder whose <experiment>.json gets the records.
         """
         from ssl_audio import outside, pretrain
+        from ssl_audio.catalogue import caution
         from ssl_audio.datasets import corpora
+        from ssl_audio.evaluate.tasks import find
 
+        for name in dict.fromkeys(find(name).dataset for name in tasks):
+            if said := caution(corpora()[name].LICENCE):
+                print(f"note: {name}: {said}")
         if page and run.is_file():
             raise ValueError(f"{run}: a page is of a run, whose sounds and checkpoint are here")
         if run.is_file():
-            for records in outside.evaluate(run, tasks, results, corpora(), more):
+            for records in outside.evaluate(run, tasks, results, corpora(), more, balance):
                 pretrain.show(records)
         else:
-            pretrain.evaluate(run, tasks, results, corpora(), more, page)
+            pretrain.evaluate(run, tasks, results, corpora(), more, page, balance)
 
     parse(go, args, "evaluate")
 

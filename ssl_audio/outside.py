@@ -16,6 +16,7 @@ from jaxtyping import Float, Int64, Shaped
 
 from ssl_audio import provenance, report
 from ssl_audio.audio.store import Clip
+from ssl_audio.evaluate.linear import Balance
 from ssl_audio.evaluate.tasks import More, columns, find, judge
 
 
@@ -133,7 +134,12 @@ def matched(
 
 
 def evaluate(
-    path: Path, tasks: Sequence[str], results: Path, corpora: Mapping[str, Any], more: Collection[More] = ()
+    path: Path,
+    tasks: Sequence[str],
+    results: Path,
+    corpora: Mapping[str, Any],
+    more: Collection[More] = (),
+    balance: Balance = "none",
 ) -> list[list[dict]]:
     """Judge a file of embeddings on tasks; records go to results/<the file's name>.json, a list a task.
 
@@ -153,7 +159,9 @@ def evaluate(
             "code": provenance.code(),
             "width": int(x.shape[1]),
         }
-        records, _ = judge(task, labels, folds, groups, {path.stem: own}, path.stem, 0, extra, more=more)
+        records, _ = judge(
+            task, labels, folds, groups, {path.stem: own}, path.stem, 0, extra, more=more, balance=balance
+        )
         report.append(results / f"{path.stem}.json", records)
         out.append(records)
     return out

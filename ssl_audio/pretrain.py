@@ -19,6 +19,7 @@ from ssl_audio.config import Experiment
 from ssl_audio.datasets.fetch import cache
 from ssl_audio.embed import embed, logmel
 from ssl_audio.evaluate.collapse import look
+from ssl_audio.evaluate.linear import Balance
 from ssl_audio.evaluate.tasks import More, Task, columns, find, judge
 from ssl_audio.train import train
 
@@ -183,6 +184,7 @@ def evaluate(
     corpora: dict,
     more: Collection[More] = (),
     page: bool = False,
+    balance: Balance = "none",
 ) -> list[dict]:
     """Judge a run on tasks and append the records to results/<experiment>.json.
 
@@ -206,8 +208,9 @@ def evaluate(
         }
         chosen = {name: x[rows] for name, x in embeddings.items()}
         new, outcomes = judge(
-            task, labels, folds, groups, chosen, experiment.name, experiment.seed, extra, more=more
-        )
+            task, labels, folds, groups, chosen, experiment.name, experiment.seed, extra, more=more,
+            balance=balance,
+        )  # fmt: skip
         records += new
         report.append(results / f"{experiment.name}.json", new)
         show(new)

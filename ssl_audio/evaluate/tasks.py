@@ -207,13 +207,14 @@ def judge(
     strengths: tuple[float, ...] = linear.STRENGTHS,
     known: Mapping[str, Outcome | Scored] | None = None,
     more: Collection[More] = (),
+    balance: linear.Balance = "none",
 ) -> tuple[list[dict[str, Any]], dict[str, Outcome | Scored]]:
     """Judge embeddings on a task.
 
     systems: embeddings by name, a row a clip of `labels`; "majority" is added here. ours: the system whose
     paired differences to all others, the floors, are wanted. extra: goes into every record (hashes,
     versions). strengths: values of C that the linear probe chooses among. known: linear probes by system that
-    need no repetition.
+    need no repetition. balance: of the linear probe's classes in training.
 
     more: further measures. "ridge", "svm": probes, "ridge accuracy" and "svm accuracy"; "few-shot": "5-shot
     accuracy" among 5 classes; "retrieval": "mAP" and "R@1" of every clip asking for the others; "hear",
@@ -235,12 +236,17 @@ def judge(
                 f"{task.name}: {name} has {len(x)} rows for {len(labels)} labels; embed the same store"
             )
     if task.several:
+        if balance != "none":
+            raise ValueError(f"{task.name}: clips have several labels, whose classes can't be balanced")
         return tagging.judge(task, labels, folds, groups, systems, ours, seed, extra, strengths, known, more)
     outcomes: dict[str, Outcome | Scored] = {}
     records: list[dict[str, Any]] = []
     where = protocol_of(task)
     until = "" if len(strengths) < 4 else ", rising until two in a row are worse,"  # of three all are tried
-    fitted = f"linear: standardised, logistic regression, C of {list(strengths)}{until} by cross-validation"
+    alike = "" if balance == "none" else f"classes balanced in training ({balance}), "
+    fitted = (
+        f"linear: standardised, {alike}logistic regression, C of {list(strengths)}{until} by cross-validation"
+    )
     protocols = {
         "accuracy": f"{fitted} within the training folds, {where}",
         "majority": f"most frequent class of the training folds, {where}",
@@ -318,7 +324,7 @@ def judge(
                 add(name, metric, values.mean(), ci95, protocols["retrieval"])
         out = (known or {}).get(name)
         if out is None:
-            out = linear.probe(x, labels, folds, groups, test=task.test, strengths=strengths)
+            out = linear.probe(x, labels, folds, groups, test=task.test, strengths=strengths, balance=balance)
         outcomes[name] = out
         add(
             name,

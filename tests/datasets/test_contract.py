@@ -60,6 +60,15 @@ def test_a_task_is_of_columns_that_its_data_set_names(task):
     assert task.note and task.name in catalogue.datasheet(task.dataset)
 
 
+def test_a_licence_that_forbids_is_told():
+    said = {name: catalogue.caution(module.LICENCE) for name, module in KNOWN.items()}
+    assert (
+        "commercial" in said["esc50"] and "commercial" in said["ravdess"] and "research" in said["voxceleb1"]
+    )
+    assert "not stated" in said["gtzan"] and "owner" in said["iemocap"]
+    assert not any(said[name] for name in ("fsdd", "gm_instruments", "fsd50k", "librispeech", "crema_d"))
+
+
 def test_the_table_has_every_task_and_a_datasheet_everything(tmp_path, monkeypatch):
     monkeypatch.setenv("SSL_AUDIO_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -159,3 +159,47 @@ def test_several_labels_are_told_out_of_fold():
     changed = truth.copy()
     changed[out.tested] = ~truth[out.tested]
     np.testing.assert_array_equal(linear.several(x, changed, folds, groups, test=("2",)).scores, out.scores)
+
+
+def uneven(n=300, seed=0):
+    x, y = mixture(n, 6, seed=seed)
+    kept = np.random.default_rng(seed + 1).random(n) < np.array([1, 0.6, 0.4, 0.3, 0.15])[y]
+    return x[kept], y[kept]
+
+
+def test_weighted_classes_are_sklearns():
+    x, y = uneven()
+    z = linear.standardise(x, np.arange(len(x)))
+    rotated = linear.rotate(z, np.arange(len(x)))
+    w = linear.solve(rotated, y, 5, 0.3, tolerance=1e-9, weight=linear.weights(y, "weights"))
+    outside = LogisticRegression(C=0.3, class_weight="balanced", tol=1e-10, max_iter=20_000).fit(
+        z.astype(np.float64), y
+    )
+    np.testing.assert_allclose(softmax(rotated @ w, axis=1), outside.predict_proba(z), atol=2e-3)
+
+
+def test_classes_count_alike_whatever_the_way():
+    _, y = uneven()
+    count = np.bincount(y)
+    assert linear.weights(y, "none") is None
+    for how in ("weights", "over", "under"):
+        weight = linear.weights(y, how)
+        assert weight.mean() == pytest.approx(1)
+        np.testing.assert_allclose(np.bincount(y, weights=weight), len(y) / 5, rtol=1e-12)
+    copies = linear.weights(y, "over") / linear.weights(y, "over").min()
+    np.testing.assert_allclose(copies, np.round(copies))  # whole rows, once at least
+    under = linear.weights(y, "under")
+    assert (under > 0).sum() == 5 * count.min() and len(set(under)) == 2
+    assert (linear.weights(y, "under", seed=1) != under).any()
+
+
+def test_balance_helps_the_rare_class():
+    rng = np.random.default_rng(0)
+    y = (np.arange(1000) % 10 == 0).astype(int)
+    x = (y[:, None] + rng.standard_normal((1000, 3))).astype(np.float32)
+    folds, groups = (np.arange(1000) // 200).astype(str), np.arange(1000).astype(str)
+    recall = {}
+    for how in ("none", "weights", "over", "under"):
+        out = linear.probe(x, y, folds, groups, balance=how)
+        recall[how] = np.mean([out.correct[y == c].mean() for c in range(2)])
+    assert min(recall[how] for how in ("weights", "over", "under")) > 0.75 > 0.65 > recall["none"], recall
