@@ -109,7 +109,9 @@ def solve(
     return w
 
 
-def weights(y: Int64[np.ndarray, " n"], balance: Balance, seed: int = 0) -> Float[np.ndarray, " n"] | None:
+def weights(
+    y: Int64[np.ndarray, " n"] | Bool[np.ndarray, "n c"], balance: Balance, seed: int = 0
+) -> Float[np.ndarray, " n"] | None:
     """How much rows count so that classes count alike, 1 on average; None: every row 1.
 
     y: the class of each row. balance: "weights": rows count in inverse proportion to their class; "over":
