@@ -161,9 +161,11 @@ def audit(one: Store, other: Store | None = None) -> list[Pair]:
                 progress.advance(job)
             shapes.append(np.stack(rows))
         pairs = candidates(shapes[0], shapes[-1], cuts[0].clip, cuts[-1].clip, own)
-        job, best = progress.add_task("phases", total=len(pairs)), {}
+        job, best, last = progress.add_task("phases", total=len(pairs)), {}, -1
         for p, q in pairs.tolist():
-            (x, begin), (y, start) = cuts[0].wave(p), cuts[-1].wave(q, EVERY)
+            if p != last:  # pairs come sorted
+                last, (x, begin) = p, cuts[0].wave(p)
+            y, start = cuts[-1].wave(q, EVERY)
             phases, waves, delay = agreement(x, y)
             i, j = int(cuts[0].clip[p]), int(cuts[-1].clip[q])
             known = best.get((i, j), (0.0, 0.0))[0]
