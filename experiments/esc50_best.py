@@ -2,7 +2,7 @@
 
 Views, encoder and frontend of experiments/esc50_simclr.py for all; what differs is the method.
 
-    ssl-audio bench experiments/esc50_best.py --task esc50 --minutes 20 --seeds 0 1 2 --out results/esc50_best.json
+    ssl-audio bench experiments/esc50_best.py --task esc50 --minutes 20 --seeds 0 1 2 --out results/best.json
 """
 
 import dataclasses
