@@ -284,11 +284,11 @@ def evaluate(args: list[str]) -> None:
         from ssl_audio.datasets import corpora
         from ssl_audio.evaluate.tasks import find
 
+        if page and run.is_file():
+            raise ValueError(f"{run}: a page is of a run, whose sounds and checkpoint are here")
         for name in dict.fromkeys(find(name).dataset for name in tasks):
             if said := caution(corpora()[name].LICENCE):
                 print(f"note: {name}: {said}")
-        if page and run.is_file():
-            raise ValueError(f"{run}: a page is of a run, whose sounds and checkpoint are here")
         if run.is_file():
             for records in outside.evaluate(run, tasks, results, corpora(), more, balance):
                 pretrain.show(records)

@@ -59,7 +59,7 @@ def test_usage_and_version(capsys):
 
 def test_the_verbs():
     verbs = {"quickstart", "store", "train", "embed", "evaluate", "report", "features", "gallery"}
-    verbs |= {"plan", "bench", "labels", "tasks", "compare", "clusters"}
+    verbs |= {"plan", "bench", "labels", "tasks", "compare", "clusters", "audit", "card"}
     assert verbs == set(cli.VERBS)
 
 
@@ -201,9 +201,8 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
     assert "no column" in fault("clusters", "run", "--store", "sounds", "--label", "nothing")
 
     table = speakers(Path("spoken"))
-    monkeypatch.setattr(
-        "ssl_audio.datasets.corpora", lambda: {"fsdd": types.SimpleNamespace(clips=lambda: scan(table))}
-    )
+    corpus = types.SimpleNamespace(clips=lambda: scan(table), LICENCE="CC BY-NC 3.0")
+    monkeypatch.setattr("ssl_audio.datasets.corpora", lambda: {"fsdd": corpus})
     for more in ((), ("--page",)):  # the same measurement twice is one record
         cli.main(["evaluate", "run", "--tasks", "fsdd/digit", "fsdd/digit-loso", *more])
         records = json.loads(Path("results/own.json").read_text())
@@ -213,7 +212,7 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
         assert record["n"] == 60 and record["groups"] == 3 and record["seed"] == 3
         assert record["model"].startswith("6-") and record["data"] and record["code"]
         assert re.fullmatch(r"sounds [0-9a-f]{16}", record["pretrained on"])  # and no path
-    capsys.readouterr()
+    assert "note: fsdd: no commercial use (CC BY-NC 3.0)" in capsys.readouterr().out
     pages = [Path(f"run/fsdd-{name}.html").read_text() for name in ("digit", "digit-loso")]
     for page in pages:
         assert page.count("<audio") >= 12 and "Class by class" in page and "fsdd/digit" in page
