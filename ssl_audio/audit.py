@@ -8,6 +8,7 @@ they overlap at the best one, waves and phases must both agree.
 """
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,7 +197,10 @@ def run(one: Store, other: Store | None = None, *, fold: str = "fold", out: Path
 
     fold: column of the store; within one store pairs across its values are what matters.
     """
-    folds = one.values(fold) if other is None else None  # a wrong column fails before anything is compared
+    # a wrong column or place fails before anything is compared
+    folds = one.values(fold) if other is None else None
+    if out is not None and not os.access(out.absolute().parent, os.W_OK):
+        raise ValueError(f"{out}: no folder there that can be written to; make it, or choose another --out")
     if folds is not None and len(np.unique(folds)) < 2:
         folds = None
     pairs, second = audit(one, other), one if other is None else other

@@ -110,6 +110,7 @@ def test_the_verb(stores, tmp_path, capsys, monkeypatch):
     cli.main(["audit", str(one.path), str(other.path)])
     text = capsys.readouterr().out
     assert "hold one sound" in text and "across" not in text and "gain" in text
-    with pytest.raises(SystemExit) as left:
-        cli.main(["audit", str(one.path), "--fold", "nothing"])
-    assert "nothing" in str(left.value.code)
+    for wrong in (["--fold", "nothing"], ["--out", str(tmp_path / "nowhere" / "x.csv")]):
+        with pytest.raises(SystemExit) as left:
+            cli.main(["audit", str(one.path), *wrong])
+        assert wrong[1] in str(left.value.code)
