@@ -241,7 +241,7 @@ def test_a_run_that_refits_resumes_bit_for_bit(store, tmp_path):
 def test_devices_share_out_a_large_state(method, store, tmp_path, monkeypatch):
     """Each holds a share of weights, teacher and optimiser; nothing else changes, and one device goes on."""
     chosen = brief(method, optim=Optim(steps=4, warmup=2), save_every=2, watch_every=2)
-    train(chosen, store, tmp_path / "whole", devices=jax.devices()[:4], look=look, **QUIET)
+    train(chosen, store, tmp_path / "whole", devices=one_device(), look=look, **QUIET)
     monkeypatch.setattr("ssl_audio.train.SHARE", 0)
     _, state = train(chosen, store, tmp_path / "shared", devices=jax.devices()[:4], look=look, **QUIET)
     for tree in (state.params, state.frozen, state.opt):
