@@ -15,6 +15,7 @@ import numpy as np
 
 from ssl_audio.disk import locked, write
 from ssl_audio.evaluate import stats
+from ssl_audio.evaluate.tasks import TASKS
 
 NAMES = {
     "random": "the same encoder with random weights",
@@ -184,12 +185,14 @@ def leaderboards(results_dir: Path | str) -> str:
     averaged), p by permutation of whole groups, Holm over the table.
     """
     found: dict[str, dict[str, list]] = defaultdict(dict)
+    known = {task.name for task in TASKS}
     for path in sorted(Path(results_dir).glob("*.json")):
         if path.stem.startswith("ablations"):
             continue
         for key, group in seeds([r for r in read(path) if r.get("metric") == "accuracy"]).items():
             task, system = key[0], key[1]
-            if system.endswith(", random"):  # a twin, beside which its own table has put the system
+            # a twin has its place beside its system in their own table
+            if task not in known or system.endswith(", random"):
                 continue
             name = f"{system} ({path.stem})" if system == "random" else system
             if len(group) >= len(found[task].get(name, ())):  # of the same floor in several files the most
