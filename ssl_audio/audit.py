@@ -21,6 +21,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from ssl_audio.audio.store import Store
 from ssl_audio.disk import aside
 from ssl_audio.embeddings import bar
+from ssl_audio.evaluate.folds import unit
 
 RATE = 8_000
 """Samples a second that sounds are compared at."""
@@ -104,16 +105,15 @@ def candidates(
 ) -> Int64[np.ndarray, "p 2"]:
     """Pairs of stretches of different clips with like shapes; own: a and b are the same store's."""
     middle = (a.sum(0) + b.sum(0)) / (len(a) + len(b))  # what all have in common tells nothing
-    a, b = (rows - middle for rows in (a, b))
-    a, b = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12) for rows in (a, b))
+    a, b = unit(a - middle), unit(b - middle)
     found = []
     for rows in np.array_split(np.arange(len(a)), -(-len(a) * len(b) // 20_000_000)):  # bounded memory
-        alike = a[rows] @ b.T
+        likeness = a[rows] @ b.T
         if own:
-            alike[clip_a[rows][:, None] == clip_b[None]] = -2
-        k = min(NEIGHBOURS, alike.shape[1])
-        near = np.argpartition(-alike, k - 1, axis=1)[:, :k]
-        kept = np.take_along_axis(alike, near, 1) > 0.3
+            likeness[clip_a[rows][:, None] == clip_b[None]] = -2
+        k = min(NEIGHBOURS, likeness.shape[1])
+        near = np.argpartition(-likeness, k - 1, axis=1)[:, :k]
+        kept = np.take_along_axis(likeness, near, 1) > 0.3
         found.append(np.stack([np.repeat(rows, k), near.ravel()], 1)[kept.ravel()])
     pairs = np.concatenate(found)
     return np.unique(np.sort(pairs, 1), axis=0) if own else pairs
@@ -140,6 +140,11 @@ def agreement(x: Float32[np.ndarray, " t"], y: Float32[np.ndarray, " u"]) -> tup
     turned = halved(rfft(u * edges) * np.conj(rfft(v * edges)))
     phases = abs(float(turned.real.sum())) / max(float(np.abs(turned).sum()), 1e-12)
     return phases, waves, lag / RATE
+
+
+def alike(phases: float, waves: float) -> bool:
+    """Whether what agrees so well is one sound."""
+    return any(phases > least and waves > other for least, other in ONE)
 
 
 def halved(cross: Complex[np.ndarray, " f"]) -> Complex[np.ndarray, " f"]:
@@ -170,7 +175,7 @@ def audit(one: Store, other: Store | None = None) -> list[Pair]:
             phases, waves, delay = agreement(x, y)
             i, j = int(cuts[0].clip[p]), int(cuts[-1].clip[q])
             known = best.get((i, j), (0.0, 0.0))[0]
-            if waves > known and any(phases > one and waves > other for one, other in ONE):
+            if waves > known and alike(phases, waves):
                 best[i, j] = waves, begin + delay - start
             progress.advance(job)
     copies = same(digests[0], digests[-1], own)
@@ -209,8 +214,8 @@ def run(one: Store, other: Store | None = None, *, fold: str = "fold", out: Path
         names = one.name(pair.a), second.name(pair.b)
         if folds is not None:
             names = tuple(f"{name} ({folds[i]})" for name, i in zip(names, (pair.a, pair.b), strict=True))
-        alike = "same samples" if pair.exact else f"likeness {pair.likeness:.3f}, {pair.delay:+.2f} s"
-        print(f"{names[0]} = {names[1]}: {alike}")
+        how = "same samples" if pair.exact else f"likeness {pair.likeness:.3f}, {pair.delay:+.2f} s"
+        print(f"{names[0]} = {names[1]}: {how}")
     if len(leaks) > SHOWN:
         print(f"... and {len(leaks) - SHOWN} more" + ("" if out else "; --out FILE.csv gets all"))
     clips = len({pair.b for pair in leaks})

@@ -216,15 +216,18 @@ def evaluate(
         show(new)
         if page:
             own = outcomes[experiment.name]
-            print(written(run, task, store, labels, rows, embeddings[experiment.name], own, new, extra))
+            x = embeddings[experiment.name]
+            print(written(run, experiment, task, store, labels, rows, x, own, new, extra))
     return records
 
 
-def written(run: Path, task: Task, store: Store, labels, rows, x, outcome, records, extra) -> Path:
+def written(
+    run: Path, experiment: Experiment, task: Task, store: Store, labels, rows, x, outcome, records, extra
+) -> Path:
     """The page of a task that a run was judged on."""
     from ssl_audio.explore.page import page  # draws, and so is slow to import
 
-    experiment, every = config.load_run(run), np.full(len(store), "", labels.dtype)
+    every = np.full(len(store), "", labels.dtype)
     every[rows] = labels
     about = {
         "experiment": config.to_json(experiment),

@@ -217,21 +217,15 @@ def standing(systems: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     rivals = [n for n in order if best and n != best and n in sums and same_groups(sums[n], sums[best])]
     gaps = {name: sums[name][:, 0] - sums[best][:, 0] for name in rivals}
     p = stats.holm(np.array([stats.permuted(gap) for gap in gaps.values()]))
-    said = dict.fromkeys(order, "")
+    said, marks = dict.fromkeys(order, ""), dict.fromkeys(order, "") | {best: "best"}
     for name, value in zip(rivals, p, strict=True):
         size = sums[best][:, 1]
         low, high = stats.interval(gaps[name], size)
         said[name] = f"{gaps[name].sum() / size.sum():+.3f} [{low:+.3f}, {high:+.3f}], p {value:.3f}"
+        marks[name] = "≈" if value > 0.05 else ""
     lines = ["| | system | accuracy | less the best |", "|---|---|---|---|"]
     for name in order:
-        mark = (
-            "best"
-            if name == best
-            else "≈"
-            if said[name] and float(said[name].rpartition(" ")[2]) > 0.05
-            else ""
-        )
-        lines.append(f"| {mark} | {name} | {over_seeds(systems[name])} | {said[name]} |")
+        lines.append(f"| {marks[name]} | {name} | {over_seeds(systems[name])} | {said[name]} |")
     return "\n".join(lines)
 
 

@@ -65,6 +65,18 @@ class Scored:
     tested: Int64[np.ndarray, " n"]
     chosen: dict[str, float]
 
+    def best(
+        self,
+        classes: Shaped[np.ndarray, " c"],
+        code: Int64[np.ndarray, " m"],
+        certainty: Float[np.ndarray, " n"] | None = None,
+    ) -> Outcome:
+        """The class of the highest score of each clip; code: of all clips the true class's place in
+        `classes`."""
+        predicted = np.full(len(code), -1)
+        predicted[self.tested] = self.scores.argmax(1)
+        return Outcome.of(classes, code, predicted, self.chosen, certainty)
+
 
 def check(groups: Shaped[np.ndarray, " n"], folds: Shaped[np.ndarray, " n"]) -> None:
     """ValueError naming a group in two folds: clips of one recording would be on both sides."""

@@ -205,10 +205,8 @@ def probe(
     """
     classes, code = np.unique(y, return_inverse=True)
     out = fitted(x, code, len(classes), folds, groups, test, strengths, balance)
-    predicted = np.full(len(y), -1)
-    predicted[out.tested] = out.scores.argmax(1)
     p = softmax(out.scores, axis=1)[np.arange(len(out.tested)), code[out.tested]]
-    return Outcome.of(classes, code, predicted, out.chosen, p)
+    return out.best(classes, code, p)
 
 
 def several(

@@ -39,9 +39,7 @@ def probe(
     classes, code = np.unique(y, return_inverse=True)
     truth = np.where(np.arange(len(classes)) == code[:, None], 1.0, -1.0)
     out = regress(x, truth, folds, groups, test=test, penalties=penalties, score=agreement)
-    predicted = np.full(len(y), -1)
-    predicted[out.tested] = out.scores.argmax(1)
-    return Outcome.of(classes, code, predicted, out.chosen)
+    return out.best(classes, code)
 
 
 def agreement(predicted: Float[np.ndarray, "n k"], truth: Float[np.ndarray, "n k"]) -> float:

@@ -91,10 +91,8 @@ def judge(
 ) -> tuple[list[dict[str, Any]], dict[str, Outcome | Scored]]:
     """As `tasks.judge`, of several labels a clip; the floor is "majority", the classes' shares.
 
-    more: of `protocols.KINDS`; "HEAR compat mAP" and so on. ValueError: of others.
+    more: of `protocols.KINDS`; "HEAR compat mAP" and so on.
     """
-    if other := [name for name in more if name in ("ridge", "svm", "few-shot", "retrieval")]:
-        raise ValueError(f"{task.name}: clips have several labels; {', '.join(other)} can't be measured")
     classes, truth = table(labels)
     if len(classes) < 2:
         raise ValueError(f"{task.name}: {len(classes)} class(es) in the column {task.label!r}; needs two")

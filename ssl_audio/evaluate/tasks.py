@@ -238,6 +238,8 @@ def judge(
     if task.several:
         if balance != "none":
             raise ValueError(f"{task.name}: clips have several labels, whose classes can't be balanced")
+        if other := [kind for kind in more if kind not in get_args(Published)]:
+            raise ValueError(f"{task.name}: clips have several labels; {', '.join(other)} can't be measured")
         return tagging.judge(task, labels, folds, groups, systems, ours, seed, extra, strengths, known, more)
     outcomes: dict[str, Outcome | Scored] = {}
     records: list[dict[str, Any]] = []

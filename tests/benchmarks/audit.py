@@ -38,7 +38,7 @@ def changes(wave: np.ndarray, rate: int, rng) -> dict[str, np.ndarray]:
 def one(cuts: audit.Cuts, other: audit.Cuts, p: int, q: int) -> bool:
     """Whether two stretches are taken for one sound."""
     phases, waves, _ = audit.agreement(cuts.wave(p)[0], other.wave(q, audit.EVERY)[0])
-    return any(phases > a and waves > b for a, b in audit.ONE)
+    return audit.alike(phases, waves)
 
 
 def main() -> None:

@@ -49,6 +49,4 @@ def classed(
     classes, code = np.unique(y, return_inverse=True)
     truth = np.arange(len(classes)) == code[:, None]
     out = scored(kind, x, truth, folds, groups, test=test, seed=seed, several=False)
-    predicted = np.full(len(y), -1)
-    predicted[out.tested] = out.scores.argmax(1)
-    return Outcome.of(classes, code, predicted, out.chosen)
+    return out.best(classes, code)

@@ -23,6 +23,7 @@ import optax
 from jaxtyping import Array, Float, Shaped
 
 from ssl_audio.evaluate.folds import Split, finite, inner, splits
+from ssl_audio.optim import lenient
 
 Form = Literal["compat", "strict"]
 HIDDEN, DROPOUT, BATCH, EPOCHS, EVERY, PATIENCE = 1024, 0.1, 1024, 500, 3, 20
@@ -132,9 +133,14 @@ def step(net: Net, opt: Any, x, y, key, rate, several: bool) -> tuple[Net, Any]:
         return loss_of(scores, y, several), stats
 
     grads, stats = jax.grad(loss, has_aux=True)(net.layers)
-    with jax.numpy_dtype_promotion("standard"):  # optax mixes floats with its integer counts
-        moved, opt = TX.update(grads, opt)
-    return Net(jax.tree.map(lambda p, m: p - rate * m, net.layers, moved), stats), opt
+    layers, opt = adam(net.layers, grads, opt, rate)
+    return Net(layers, stats), opt
+
+
+def adam(params: Any, grads: Any, opt: Any, rate) -> tuple[Any, Any]:
+    """Parameters and state after a step of Adam."""
+    moved, opt = lenient(TX.update)(grads, opt)
+    return jax.tree.map(lambda p, m: p - rate * m, params, moved), opt
 
 
 class Fitted(NamedTuple):

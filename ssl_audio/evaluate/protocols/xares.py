@@ -15,14 +15,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Shaped
 
 from ssl_audio.evaluate.folds import finite, splits
-from ssl_audio.evaluate.protocols.hear import Form, loss_of, parts, score_of
+from ssl_audio.evaluate.protocols.hear import TX, Form, adam, loss_of, parts, score_of
 
 EPOCHS, BATCH, RATE = 10, 32, 1e-3
-TX = optax.scale_by_adam()
 
 
 class Layer(NamedTuple):
@@ -57,10 +55,7 @@ def step(net: Layer, opt: Any, x, y, real, rate, several: bool) -> tuple[Layer, 
         each = jax.vmap(lambda s, t: loss_of(s[None], t[None], several))(forward(net, x), y)
         return (each * real).sum() / real.sum()
 
-    grads = jax.grad(loss)(net)
-    with jax.numpy_dtype_promotion("standard"):  # optax mixes floats with its integer counts
-        moved, opt = TX.update(grads, opt)
-    return jax.tree.map(lambda p, m: p - rate * m, net, moved), opt
+    return adam(net, jax.grad(loss)(net), opt, rate)
 
 
 @functools.partial(jax.jit, static_argnames=("several", "epochs"))
