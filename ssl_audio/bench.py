@@ -15,7 +15,7 @@ from ssl_audio.audio.store import Store
 from ssl_audio.config import Experiment
 from ssl_audio.disk import write
 from ssl_audio.embed import embed, logmel
-from ssl_audio.evaluate.tasks import Task, columns, judge
+from ssl_audio.evaluate.tasks import Task, classified, columns, judge
 from ssl_audio.explore.plots import comparison
 from ssl_audio.train import make_step, parameters, start
 
@@ -61,6 +61,7 @@ def run(
     Run again, it goes on where it was; what is judged is not judged again. out: the records, <name>.json; the
     table <name>.md, under the title, and the curves <name>.png are written beside it.
     """
+    classified(task)
     known = {(r["system"], r["seed"], r["task"]) for r in report.read(out)} if out.exists() else set()
     twins: dict = {}
     todo = [(seed, e) for seed in seeds for e in experiments if (e.name, seed, task.name) not in known]

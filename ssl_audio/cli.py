@@ -271,8 +271,10 @@ def evaluate(args: list[str]) -> None:
                 those of the sound files.
             tasks: such as gm/family fsdd/digit-loso esc50; `ssl-audio tasks` lists them.
             more: measures beside these: ridge and svm (probes), few-shot (5 clips of each of 5 classes),
-                retrieval (mAP and R@1 of every clip asking for the others); hear and x-ares (the benchmarks'
-                probes as published, their faults kept), hear-strict and x-ares-strict (without those).
+                retrieval (mAP and R@1 of every clip asking for the others); hear, x-ares, evar, marble and
+                beans (the benchmarks' probes as published, their faults kept), the same with -strict (without
+                those); superb (a learned sum of a transformer's layers), attentive (a learned choice of
+                moments).
             page: also write RUN/<task>.html: the map of the sounds, class by class, the hardest clips to
                 hear.
             balance: make classes count alike in the linear probe's training, by weights, by drawing clips of

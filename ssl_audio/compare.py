@@ -13,7 +13,7 @@ from rich.table import Table
 from ssl_audio import config, outside, provenance, report
 from ssl_audio.embed import embed
 from ssl_audio.evaluate import stats
-from ssl_audio.evaluate.tasks import Task, columns, find, judge
+from ssl_audio.evaluate.tasks import Task, columns, find, judge, pairs_of
 from ssl_audio.pretrain import prepared
 
 
@@ -57,7 +57,10 @@ def run(
             only = sorted(set(a.names) ^ set(b.names))
             raise ValueError(f"{task.name}: {first} and {second} have other clips, such as {only[0]}")
         extra = {"model": f"{a.model} and {b.model}", "code": provenance.code()}
-        new, _ = judge(task, a.labels, a.folds, a.groups, {name: a.x, other: b.x}, name, 0, extra)
+        pairs = pairs_of(corpora[task.dataset], list(a.names)) if task.kind == "pairs" else None
+        new, _ = judge(
+            task, a.labels, a.folds, a.groups, {name: a.x, other: b.x}, name, 0, extra, pairs=pairs
+        )
         records += new
         differences += [r for r in new if r["system"] == f"{name} - {other}"]
     for record, p in zip(differences, stats.holm(np.array([r["p"] for r in differences])), strict=True):
@@ -82,13 +85,14 @@ def titles(first: Path, second: Path) -> tuple[str, str]:
 
 
 def show(records: Sequence[dict], differences: Sequence[dict], name: str, other: str) -> None:
-    """A line a task: both accuracies, the paired difference with its interval, p and Holm's p."""
+    """A line a task: both numbers, the paired difference with its interval, p and Holm's p."""
     table = Table("task", name, other, "difference", "p", "p (Holm)")
-    value = {(r["task"], r["system"]): r["value"] for r in records if r["metric"] == "accuracy"}
+    value = {(r["task"], r["metric"], r["system"]): r["value"] for r in records}
     for r in differences:
+        metric = r["metric"].removesuffix(" difference")
         table.add_row(
-            r["task"],
-            *(f"{value[r['task'], system]:.3f}" for system in (name, other)),
+            r["task"] if metric == "accuracy" else f"{r['task']} ({metric})",
+            *(f"{value[r['task'], metric, system]:.3f}" for system in (name, other)),
             "{:+.3f} [{:+.3f}, {:+.3f}]".format(r["value"], *r["ci95"]),
             f"{r['p']:.4f}",
             f"{r['p holm']:.4f}",

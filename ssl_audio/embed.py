@@ -98,6 +98,24 @@ def by_state(
     )  # fmt: skip
 
 
+def logmel_frames(experiment: Experiment, store) -> Embeddings:
+    """The floor of frames: the experiment's own log-mel."""
+    same_rate(experiment, store)
+    frontend = experiment.frontend
+
+    @jax.jit
+    def f(wave, valid):
+        return frontend.raw(wave.astype(jnp.float32) / 2**15)
+
+    def count(samples):
+        frames = np.asarray(frontend.valid_frames(np.asarray(samples, np.int32)))
+        return np.maximum(frames, 1).astype(np.int64)
+
+    rows, _, batch = shared(None)
+    steps = Steps(count, frontend.step, float(frontend.centre))
+    return compute(f, store, {}, title="log-mel frames", batch=batch, put=rows, steps=steps)
+
+
 def logmel(experiment: Experiment, store) -> np.ndarray:
     """The floor: mean and standard deviation over time of the experiment's own log-mel, [n 2m]."""
     same_rate(experiment, store)

@@ -22,6 +22,8 @@ from ssl_audio.disk import locked, write
 WINDOW = 10.0
 """Seconds: a longer clip is embedded in windows of this length, whose mean, weighted by length, is its
 embedding."""
+FEW = 8
+"""Of so many lengths each is a length of its own, so that nothing is filled up."""
 SAVED = 5.0
 """Seconds from one mark of what is on disk to the next."""
 
@@ -47,13 +49,17 @@ def pieces(
     """Pieces of up to `batch` windows of up to `samples` samples over a store, always in the same order.
 
     chosen: only clips where this is True. skip: leave out so many pieces at the start. Windows of like length
-    go together; a length is rounded up to the next of a grid that grows by a quarter, so that little is
-    compiled, and every piece has `batch` rows. exact: only equal lengths go together, nothing is filled up.
+    go together; where there are many, a length is rounded up to the next of a grid that grows by a quarter,
+    so that little is compiled, and every piece has `batch` rows. exact: only equal lengths go together,
+    nothing is filled up.
     """
     lengths = np.asarray(store.lengths)
-    grid = [store.rate // 4]
-    while grid[-1] < samples:
-        grid.append(min(samples, int(grid[-1] * 1.25)))
+    whole, rest = np.minimum(lengths, samples), lengths % samples
+    grid = np.unique(np.concatenate([whole, rest[rest > 0]])).tolist()
+    if len(grid) > FEW:
+        grid = [store.rate // 4]
+        while grid[-1] < samples:
+            grid.append(min(samples, int(grid[-1] * 1.25)))
     waiting: dict[int, list] = {}
     made = 0
 

@@ -12,7 +12,7 @@ from ssl_audio.disk import write
 from ssl_audio.embed import embed, restore
 from ssl_audio.evaluate import linear, stats
 from ssl_audio.evaluate.folds import splits, standardise
-from ssl_audio.evaluate.tasks import Task, columns, protocol_of
+from ssl_audio.evaluate.tasks import Task, classified, columns, protocol_of
 from ssl_audio.explore.plots import efficiency
 from ssl_audio.finetune import Finetune, few, finetune
 from ssl_audio.train import start
@@ -48,6 +48,7 @@ def run(
         raise ValueError(
             f"two runs are called {min(twice)!r}: records tell them apart by name; give one of them"
         )
+    classified(task)
     known = {(r["system"], r["task"], r["seed"]) for r in report.read(out)} if out.exists() else set()
     labels, folds, groups, rows = columns(task, store)
     every = np.full(len(store), "", dtype=labels.dtype)

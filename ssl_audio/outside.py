@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64, Shaped
 from ssl_audio import provenance, report
 from ssl_audio.audio.store import Clip
 from ssl_audio.evaluate.linear import Balance
-from ssl_audio.evaluate.tasks import More, columns, find, judge
+from ssl_audio.evaluate.tasks import More, columns, find, judge, pairs_of
 
 
 class Listed:
@@ -143,8 +143,13 @@ def evaluate(
 ) -> list[list[dict]]:
     """Judge a file of embeddings on tasks; records go to results/<the file's name>.json, a list a task.
 
-    corpora: data sets by name, as `datasets.corpora()`.
+    corpora: data sets by name, as `datasets.corpora()`. ValueError: a measure needs a network.
     """
+    if wanted := [kind for kind in more if kind in ("superb", "attentive")]:
+        raise ValueError(
+            f"{path}: {', '.join(wanted)}: looks at layers or frames, but the file has one vector a clip; "
+            "give the folder of a run"
+        )
     names, x = read(path)
     found, out, listed = [find(name) for name in tasks], [], {}
     for task in found:
@@ -159,9 +164,13 @@ def evaluate(
             "code": provenance.code(),
             "width": int(x.shape[1]),
         }
+        pairs = None
+        if task.kind == "pairs":
+            pairs = pairs_of(corpora[task.dataset], [clips.names[row] for row in rows])
         records, _ = judge(
-            task, labels, folds, groups, {path.stem: own}, path.stem, 0, extra, more=more, balance=balance
-        )
+            task, labels, folds, groups, {path.stem: own}, path.stem, 0, extra, more=more, balance=balance,
+            pairs=pairs,
+        )  # fmt: skip
         report.append(results / f"{path.stem}.json", records)
         out.append(records)
     return out

@@ -17,10 +17,10 @@ from ssl_audio.audio.build import build
 from ssl_audio.audio.store import Store
 from ssl_audio.config import Experiment
 from ssl_audio.datasets.fetch import cache
-from ssl_audio.embed import embed, logmel
+from ssl_audio.embed import embed, logmel, logmel_frames
 from ssl_audio.evaluate.collapse import look
 from ssl_audio.evaluate.linear import Balance
-from ssl_audio.evaluate.tasks import More, Task, columns, find, judge
+from ssl_audio.evaluate.tasks import More, Task, columns, find, judge, pairs_of
 from ssl_audio.train import train
 
 FIT_CLIPS = 1000
@@ -159,6 +159,41 @@ def systems(run: Path | str, store: Store) -> tuple[dict[str, np.ndarray], Exper
     return found, experiment, own.about["checkpoint"]
 
 
+def deeper(run: Path, store: Store, more: Collection[str]) -> dict[str, dict[str, np.ndarray]]:
+    """Layers and frames of a run and of its random twin, where measures ask for them (`tasks.judge`)."""
+    from ssl_audio.evaluate.protocols import INPUTS
+    from ssl_audio.evaluate.protocols.attentive import pieces
+
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for what in sorted({INPUTS[kind] for kind in more if kind in INPUTS}):
+        own, random = (embed(run, store, what, random=twin) for twin in (False, True))
+        of = (lambda made: pieces(made.x, made.starts)) if what == "frames" else (lambda made: made.x)
+        found[what] = {config.load_run(run).name: of(own), "random": of(random)}
+    return found
+
+
+def detected(run: Path, task: Task, store: Store, corpus) -> list[dict]:
+    """Records of a task of events: frames of a run, of its random twin and of its log-mel spectrogram."""
+    from ssl_audio.evaluate.detection import Frames
+    from ssl_audio.evaluate.detection import judge as judge_events
+    from ssl_audio.evaluate.events import Event
+
+    experiment, own = config.load_run(run), embed(run, store, "frames")
+    random, floor = embed(run, store, "frames", random=True), logmel_frames(experiment, store)
+    _, folds, groups, rows = columns(task, store)
+    clips = {clip.name or str(clip.path): clip for clip in corpus.clips()}
+    events = [[Event(*e) for e in corpus.events(clips[store.name(int(i))])] for i in rows]
+    named = {experiment.name: own, "random": random, "logmel": floor}
+    systems = {name: Frames(e.x, e.starts, e.times).of(rows) for name, e in named.items()}
+    extra = {
+        "data": store.hash,
+        "model": own.about["checkpoint"],
+        "code": provenance.code(),
+        "pretrained on": pretrained_on(run, experiment),
+    }
+    return judge_events(task, events, folds, groups, systems, experiment.name, experiment.seed, extra)[0]
+
+
 def prepared(task: Task, rate: int, corpora: dict) -> Store:
     """The store of a task's corpus at a rate, in the user's cache; built the first time.
 
@@ -191,14 +226,21 @@ def evaluate(
     page: also write <run>/<task>.html for each task, to look at and listen to.
     """
     found = [find(name) for name in tasks]  # a wrong name fails before anything is embedded
-    if page and (several := [task.name for task in found if task.several]):
-        raise ValueError(f"{', '.join(several)}: clips have several labels; a page is of tasks with one")
-    rate, records, ready = config.load_run(run).frontend.rate, [], {}
+    if page and (other := [task.name for task in found if task.kind != "class"]):
+        raise ValueError(f"{', '.join(other)}: a page is of tasks whose clips have one class each")
+    began, records, ready = config.load_run(run), [], {}
+    rate = began.frontend.rate
     for task in found:
+        if task.kind == "events":
+            new = detected(run, task, prepared(task, rate, corpora), corpora[task.dataset])
+            records += new
+            report.append(results / f"{began.name}.json", new)
+            show(new)
+            continue
         if task.dataset not in ready:
             store = prepared(task, rate, corpora)
-            ready = {task.dataset: (store, *systems(run, store))}
-        store, embeddings, experiment, checkpoint = ready[task.dataset]
+            ready = {task.dataset: (store, *systems(run, store), deeper(run, store, more))}
+        store, embeddings, experiment, checkpoint, inside = ready[task.dataset]
         labels, folds, groups, rows = columns(task, store)
         extra = {
             "data": store.hash,
@@ -207,9 +249,13 @@ def evaluate(
             "pretrained on": pretrained_on(run, experiment),
         }
         chosen = {name: x[rows] for name, x in embeddings.items()}
+        pairs = None
+        if task.kind == "pairs":
+            pairs = pairs_of(corpora[task.dataset], [store.name(int(i)) for i in rows])
         new, outcomes = judge(
             task, labels, folds, groups, chosen, experiment.name, experiment.seed, extra, more=more,
-            balance=balance,
+            balance=balance, pairs=pairs,
+            deeper={what: {who: x[rows] for who, x in each.items()} for what, each in inside.items()},
         )  # fmt: skip
         records += new
         report.append(results / f"{experiment.name}.json", new)

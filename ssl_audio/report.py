@@ -15,12 +15,14 @@ import numpy as np
 
 from ssl_audio.disk import locked, write
 from ssl_audio.evaluate import stats
+from ssl_audio.evaluate.record import LOWER
 from ssl_audio.evaluate.tasks import TASKS
 
 NAMES = {
     "random": "the same encoder with random weights",
     "logmel": "log-mel mean + std",
     "majority": "majority class",
+    "mean": "mean of the training clips",
     "from scratch": "the same network from scratch",
 }
 """Systems in words."""
@@ -31,6 +33,8 @@ METRICS = {
     "kmeans nmi": "k-means NMI",
     "kmeans ari": "k-means ARI",
     "auc": "AUC (chance 0.5)",
+    "R2": "R²",
+    "EER": "EER (chance 0.5)",
 }
 """Metrics in words, in the order of the tables; others follow as they are called."""
 SCHEMA = 1
@@ -153,12 +157,13 @@ def headline(results_dir: Path | str) -> str:
             if difference(key[2]):
                 metric = key[2].removesuffix(" difference")
                 ours, floor = (values.get((key[0], name, metric, key[4])) for name in key[1].split(" - ", 1))
-                level = np.mean([record["value"] for record in floor or []] or [-np.inf])
+                sign = -1 if metric in LOWER else 1
+                level = np.mean([sign * record["value"] for record in floor or []] or [-np.inf])
                 place = key[0], key[1].split(" - ", 1)[0], metric, key[4]
                 if place not in best or level > best[place][0]:
                     best[place] = level, key[1].split(" - ", 1)[1], ours, floor, group
         for (task, name, metric, _), (_, other, ours, floor, group) in best.items():
-            sure = f"{sum(record['ci95'][0] > 0 for record in group)} of {len(group)}"
+            sure = f"{sum(map(shown, group))} of {len(group)}"
             left, right = (over_seeds(g) if g else "" for g in (ours, floor))
             cells = [
                 path.stem,
@@ -172,10 +177,16 @@ def headline(results_dir: Path | str) -> str:
             rows.append(f"| {' | '.join(cells)} |")
     if not rows:
         return "No results yet."
-    head = (
-        "| experiment | task | accuracy | best floor | paired difference | interval above 0 | seeds pooled |"
+    names = (
+        "experiment",
+        "task",
+        "accuracy",
+        "best floor",
+        "paired difference",
+        "better by it",
+        "seeds pooled",
     )
-    return "\n".join([head, "|---" * 7 + "|", *rows])
+    return "\n".join([f"| {' | '.join(names)} |", "|---" * 7 + "|", *rows])
 
 
 def leaderboards(results_dir: Path | str) -> str:
@@ -336,6 +347,12 @@ def difference(metric: str) -> bool:
     return metric.endswith(" difference")
 
 
+def shown(record: Mapping[str, Any]) -> bool:
+    """Whether a difference's whole interval is on the better side of zero."""
+    low, high = record["ci95"]
+    return high < 0 if record["metric"].removesuffix(" difference") in LOWER else low > 0
+
+
 def ordered(metrics: Iterable[str]) -> list[str]:
     found = unique(metrics)
     return [m for m in METRICS if m in found] + [m for m in found if m not in METRICS and not difference(m)]
@@ -359,13 +376,13 @@ def systems_table(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
 
 def differences_table(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
     lines = [
-        "| difference | over seeds | 95 % interval of each seed | above zero | of the seeds pooled |",
+        "| difference | over seeds | 95 % interval of each seed | better by it | of the seeds pooled |",
         "|---|---|---|---|---|",
     ]
     for key, group in chosen.items():
         if difference(key[2]):
             each = ", ".join("[{:.3f}, {:.3f}]".format(*record["ci95"]) for record in group)
-            sure = sum(record["ci95"][0] > 0 for record in group)
+            sure = sum(map(shown, group))
             best = " (best floor)" if any(record.get("best_floor") for record in group) else ""
             mean = over_seeds(group, sign=True) if len(group) > 1 else f"{group[0]['value']:+.3f}"
             lines.append(
@@ -387,10 +404,10 @@ def plain(record: Mapping[str, Any]) -> str:
     """A difference in words: 'a is better than b by 0.10 [0.04, 0.16]', or that none is shown."""
     ours, other = (NAMES.get(name, name) for name in record["system"].split(" - ", 1))
     value, (low, high) = record["value"], record["ci95"]
-    if low > 0:
-        return f"{ours} is better than {other} by {value:.3f} [{low:.3f}, {high:.3f}]"
-    if high < 0:
-        return f"{ours} is worse than {other} by {-value:.3f} [{-high:.3f}, {-low:.3f}]"
+    if not low <= 0 <= high:
+        word = "better" if shown(record) else "worse"
+        edges = (low, high) if low > 0 else (-high, -low)
+        return f"{ours} is {word} than {other} by {abs(value):.3f} [{edges[0]:.3f}, {edges[1]:.3f}]"
     return (
         f"{ours} is not shown to differ from {other}: difference {value:+.3f} [{low:+.3f}, {high:+.3f}], "
         "the interval contains zero"

@@ -75,6 +75,8 @@ def test_refusals(tmp_path):
     x, names = embeddings(), [c.name for c in CLIPS]
     with pytest.raises(ValueError, match=r"3 of 36 clips .* have no embedding, such as rain/3-4-rain"):
         outside.evaluate(write(tmp_path / "few.npz", names[:-3], x[:-3]), ["esc50"], tmp_path, KNOWN)
+    with pytest.raises(ValueError, match="superb: looks at layers or frames"):
+        outside.evaluate(tmp_path / "few.npz", ["esc50"], tmp_path, KNOWN, more=("superb",))
     with pytest.raises(ValueError, match="1 names are there several times, such as dog/1-0"):
         outside.read(write(tmp_path / "twice.npz", [*names[:-1], names[0]], x))
     x[7, 1] = np.nan

@@ -123,6 +123,17 @@ def test_headline_takes_the_floor_that_is_best_over_seeds(tmp_path):
     assert len(rows) == 1 and "random 0.400" in rows[0] and "2 of 2" in rows[0]
 
 
+def test_headline_of_an_error_rate_takes_the_lowest_floor(tmp_path):
+    values = {"ours": 0.1, "logmel": 0.3, "random": 0.2}
+    records = [record(v, system=k, metric="EER") for k, v in values.items()]
+    for floor in ("logmel", "random"):
+        gap = values["ours"] - values[floor]
+        records.append(paired(gap, system=f"ours - {floor}", metric="EER difference"))
+    report.append(tmp_path / "e.json", records)
+    rows = [line for line in report.headline(tmp_path).splitlines() if line.startswith("| e |")]
+    assert len(rows) == 1 and "(EER)" in rows[0] and "random 0.200" in rows[0] and "1 of 1" in rows[0]
+
+
 def test_a_record_is_what_the_schema_asks(tmp_path):
     good = record(by_group=[[3, 40], [30, 50]])
     report.append(tmp_path / "e.json", [good])
@@ -202,6 +213,9 @@ def test_differences_in_plain_words():
     assert report.plain(paired(-0.1, 0.06)) == "ours is worse than log-mel mean + std by 0.100 [0.040, 0.160]"
     assert "not shown to differ" in report.plain(paired(0.05, 0.06))
     assert "contains zero" in report.plain(paired(0.05, 0.05))
+    for value, word in ((-0.1, "better"), (0.1, "worse")):  # of error rates less is better
+        said = report.plain(paired(value, 0.06, metric="EER difference"))
+        assert said == f"ours is {word} than log-mel mean + std by 0.100 [0.040, 0.160]"
 
 
 # ---- the page ----------------------------------------------------------------------------------------------

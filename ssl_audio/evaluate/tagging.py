@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Shaped
 
 from ssl_audio.evaluate import linear, multilabel, stats
 from ssl_audio.evaluate.folds import Outcome, Scored, splits
+from ssl_audio.evaluate.record import Sheet
 
 if TYPE_CHECKING:
     from ssl_audio.evaluate.tasks import Task
@@ -88,6 +89,7 @@ def judge(
     strengths: tuple[float, ...] = linear.STRENGTHS,
     known: Mapping[str, Outcome | Scored] | None = None,
     more: Collection[str] = (),
+    deeper: Mapping[str, Mapping[str, Float[np.ndarray, "rows _ _"]]] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, Outcome | Scored]]:
     """As `tasks.judge`, of several labels a clip; the floor is "majority", the classes' shares.
 
@@ -110,16 +112,7 @@ def judge(
         f"linear: standardised, a logistic regression a class, C of {list(strengths)} by cross-validation "
         f"within the training folds, {where}"
     )
-    records: list[dict[str, Any]] = []
-
-    def add(system: str, metric: str, value: float, values: np.ndarray, protocol: str, **about: Any) -> None:
-        if not np.isfinite([value, *values]).all():  # d' of a perfect AUC
-            return
-        ci95 = [float(edge) for edge in np.percentile(values, (2.5, 97.5))]
-        shared = {"n": len(tested), "groups": len(np.unique(group)), "seed": seed, "protocol": protocol}
-        head = {"task": task.name, "system": system, "metric": metric, "value": float(value), "ci95": ci95}
-        records.append({**head, **shared, **about, **(extra or {})})
-
+    sheet = Sheet(task.name, len(tested), len(np.unique(group)), seed, extra)
     value, spread = {}, {}
     for name, out in outcomes.items():
         value[name] = measures(out.scores, wanted)
@@ -127,29 +120,20 @@ def judge(
         protocol = fitted if name in systems else f"classes' shares of the training folds, {where}"
         for metric in value[name]:
             about = {"chosen": out.chosen} if metric == "mAP" and out.chosen else {}
-            add(name, metric, value[name][metric], spread[name][metric], protocol, **about)
+            sheet.add(name, metric, value[name][metric], spread[name][metric], protocol, **about)
     for kind in more:
         from ssl_audio.evaluate import protocols  # which needs jax
 
         title = protocols.KINDS[kind][2]
         for name, x in systems.items():
-            out = protocols.scored(kind, x, truth, folds, groups, test=task.test, seed=seed)
+            seen = protocols.given(kind, name, x, deeper)
+            if seen is None:
+                continue
+            out = protocols.scored(kind, seen, truth, folds, groups, test=task.test, seed=seed)
             found, draws = measures(out.scores, wanted), resampled(out.scores, wanted, group, seed=seed)
             protocol = f"{title}'s probe, {where}"
-            add(name, f"{title} mAP", found["mAP"], draws["mAP"], protocol, chosen=out.chosen)
+            sheet.add(name, f"{title} mAP", found["mAP"], draws["mAP"], protocol, chosen=out.chosen)
     if ours is not None:
-        floors = [name for name in outcomes if name != ours]
-        best = max(floors, key=lambda name: value[name]["mAP"])
-        for name in floors:
-            gain = spread[ours]["mAP"] - spread[name]["mAP"]
-            p = min(1.0, 2 * min((gain <= 0).mean(), (gain >= 0).mean()) + 1 / len(gain))
-            add(
-                f"{ours} - {name}",
-                "mAP difference",
-                value[ours]["mAP"] - value[name]["mAP"],
-                gain,
-                f"paired by draw, p by the bootstrap; {fitted}",
-                best_floor=name == best,
-                p=float(p),
-            )
-    return records, outcomes
+        levels, draws = ({name: each["mAP"] for name, each in of.items()} for of in (value, spread))
+        sheet.differences(ours, "mAP", levels, draws, fitted)
+    return sheet.records, outcomes

@@ -1,16 +1,36 @@
 """Tasks, one line each, and the judge: embeddings of several systems in, records with intervals out."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Int64, Shaped
 
-from ssl_audio.evaluate import classes, cluster, fewshot, knn, linear, retrieval, ridge, stats, svm, tagging
+from ssl_audio.evaluate import (
+    classes,
+    cluster,
+    fewshot,
+    knn,
+    linear,
+    regression,
+    retrieval,
+    ridge,
+    stats,
+    svm,
+    tagging,
+    verification,
+)
 from ssl_audio.evaluate.folds import Outcome, Scored, splits
+from ssl_audio.evaluate.record import Sheet
 
-Published = Literal["hear", "hear-strict", "x-ares", "x-ares-strict"]
+Published = Literal[
+    "hear", "hear-strict", "x-ares", "x-ares-strict", "evar", "evar-strict", "marble", "marble-strict",
+    "beans", "beans-strict", "superb", "attentive",
+]  # fmt: skip
+Kind = Literal["class", "classes", "number", "pairs", "events"]
+"""What a task asks for: a class, several classes ("bird|wind"), a number, whether two clips have one label,
+or which events there are when (from frames)."""
 More = Literal["ridge", "svm", "few-shot", "retrieval", Published]
 """Measures that are taken when they are asked for."""
 
@@ -22,8 +42,7 @@ class Task:
     label, fold, group: columns of the store; group None: every clip is its own. test: None for k folds, else
     the values of the fold column that are the test set. values_per_fold: so many neighbouring values of the
     fold column, in order, make one fold. where: (column, value), keep only those clips. without: values of
-    the fold column that take no part. several: the label column has several classes a clip, "bird|wind".
-    note: what a reader of the number must know.
+    the fold column that take no part. kind: what is asked for. note: what a reader of the number must know.
     """
 
     name: str
@@ -35,7 +54,7 @@ class Task:
     values_per_fold: int = 1
     where: tuple[str, str] | None = None
     without: tuple[str, ...] = ()
-    several: bool = False
+    kind: Kind = "class"
     note: str = ""
 
 
@@ -60,9 +79,17 @@ TASKS = (
         values_per_fold=2,
         note="5 folds of 2 unseen digits",
     ),
+    Task(
+        "gm/height",
+        "gm_instruments",
+        "octave",
+        kind="number",
+        note="the octave as a number, 5 folds grouped by instrument",
+    ),
+    Task("fsdd/verification", "fsdd", "speaker", "digit", "digit", kind="pairs", note="of two digits"),
     Task("esc50", "esc50", "category", note="5 official folds"),
     Task("esc10", "esc50", "category", where=("esc10", "True"), note="ESC-10, 5 official folds"),
-    Task("fsd50k", "fsd50k", "labels", test=("test",), several=True, note="official evaluation set"),
+    Task("fsd50k", "fsd50k", "labels", test=("test",), kind="classes", note="official evaluation set"),
     Task(
         "audioset/20k",
         "audioset",
@@ -70,7 +97,7 @@ TASKS = (
         "subset",
         test=("eval",),
         without=("unbalanced_train",),
-        several=True,
+        kind="classes",
         note="balanced_train and eval; clips found are in n",
     ),
     Task("urbansound8k", "urbansound8k", "class", note="10 official folds"),
@@ -104,14 +131,45 @@ TASKS = (
     ),
     Task("ravdess", "ravdess", "emotion", "speaker", values_per_fold=6, note="4 folds of 6 speakers"),
     Task("iemocap", "iemocap", "emotion", note="4 emotions, leave one session out"),
+    *(
+        Task(f"iemocap/{rating}", "iemocap", rating, kind="number", note="1 to 5, leave one session out")
+        for rating in ("valence", "activation", "dominance")
+    ),
     Task("vocalsound", "vocalsound", "category", test=("test",), note="official split by speaker"),
     Task("voxceleb1/speaker", "voxceleb1", "speaker", test=("test",), note="official identification split"),
+    Task(
+        "voxceleb1/verification",
+        "voxceleb1",
+        "speaker",
+        where=("verification", "test"),
+        kind="pairs",
+        note="the published trials of veri_test.txt",
+    ),
     Task("librispeech/sex", "librispeech", "sex", test=("test",), note="dev and train for training"),
     Task("libricount", "libricount", "count", "hear_fold", None, note="HEAR's 5 folds, speakers in several"),
+    Task(
+        "libricount/number",
+        "libricount",
+        "count",
+        "hear_fold",
+        None,
+        kind="number",
+        note="HEAR's 5 folds, speakers in several",
+    ),
     Task("surge", "surge", "pitch", test=("test",), note="EVAR's split by preset"),
     Task("beijing_opera", "beijing_opera", "instrument", "hear_fold", note="HEAR's 5 folds"),
     Task("mridangam/stroke", "mridangam", "stroke", "hear_fold_stroke", note="HEAR's 5 folds, one player"),
     Task("mridangam/tonic", "mridangam", "tonic", "hear_fold_tonic", note="HEAR's 5 folds, one player"),
+    Task(
+        "dcase2016_task2",
+        "dcase2016_task2",
+        "event",
+        "hear_split",
+        test=("test",),
+        without=("",),
+        kind="events",
+        note="trained on the 18 mixtures of dev, tested on the published 54",
+    ),
     Task("gunshot", "gunshot", "microphone", note="HEAR's 7 folds by firearm"),
     Task("beehive", "beehive", "queen", "hive", note="leave one hive out"),
     Task(
@@ -131,6 +189,12 @@ def find(name: str) -> Task:
         if task.name == name:
             return task
     raise ValueError(f"{name!r} isn't a task; there are {', '.join(task.name for task in TASKS)}")
+
+
+def classified(task: Task) -> None:
+    """ValueError where clips don't have one class each, for those who compare by accuracy."""
+    if task.kind != "class":
+        raise ValueError(f"{task.name}: this compares accuracies, of tasks whose clips have one class each")
 
 
 def columns(
@@ -166,6 +230,20 @@ def columns(
         # a clip without a group is a group of its own, not one of a big nameless group
         groups = np.where(groups == "", np.char.add("clip ", rows.astype(str)), groups)
     return labels[rows], folds, groups, rows
+
+
+def pairs_of(corpus: Any, names: Sequence[str]) -> Int64[np.ndarray, "p 2"] | None:
+    """The published trials of a data set as rows of `names`; None: it has none.
+
+    ValueError: a clip of the trials isn't among the names.
+    """
+    if not hasattr(corpus, "trials"):
+        return None
+    at = {name: i for i, name in enumerate(names)}
+    pairs = [(one, other) for _, one, other in corpus.trials()]
+    if missing := {name for pair in pairs for name in pair} - at.keys():
+        raise ValueError(f"{len(missing)} clips of the trials aren't here, such as {min(missing)}")
+    return np.array([[at[one], at[other]] for one, other in pairs])
 
 
 def majority(
@@ -208,7 +286,9 @@ def judge(
     known: Mapping[str, Outcome | Scored] | None = None,
     more: Collection[More] = (),
     balance: linear.Balance = "none",
-) -> tuple[list[dict[str, Any]], dict[str, Outcome | Scored]]:
+    deeper: Mapping[str, Mapping[str, Float[np.ndarray, "rows _ _"]]] | None = None,
+    pairs: Int64[np.ndarray, "p 2"] | None = None,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Judge embeddings on a task.
 
     systems: embeddings by name, a row a clip of `labels`; "majority" is added here. ours: the system whose
@@ -217,16 +297,20 @@ def judge(
     need no repetition. balance: of the linear probe's classes in training.
 
     more: further measures. "ridge", "svm": probes, "ridge accuracy" and "svm accuracy"; "few-shot": "5-shot
-    accuracy" among 5 classes; "retrieval": "mAP" and "R@1" of every clip asking for the others; "hear",
-    "hear-strict", "x-ares", "x-ares-strict": `protocols`, "HEAR compat accuracy" and so on, means over folds.
+    accuracy" among 5 classes; "retrieval": "mAP" and "R@1" of every clip asking for the others; those of
+    `Published`: `protocols`, "HEAR compat accuracy" and so on, means over folds. deeper: for "superb" the
+    "layers" [rows l d], for "attentive" the "frames" [rows t d] of each system that has them; the others
+    aren't judged by these.
 
     Returns (records, outcomes). Metrics: "accuracy" (linear probe; where the classes are of unequal size also
     "balanced accuracy" and "macro F1"), "knn accuracy", "kmeans nmi", "kmeans ari", "kmeans accuracy", and
     "accuracy difference" of "ours - floor", where "best_floor" marks the floor with the highest linear
     accuracy and "p" is that of `stats.permutation`. Accuracies and their differences carry "by_group", the
     sums of each group, by which others can be compared with them. outcomes: the linear probe of each system.
-    A task with several labels a clip is judged by `tagging.judge`. ValueError: a system's rows don't fit the
-    labels.
+    Tasks of another kind are judged by `tagging.judge` (classes), `regression.judge` (number) and
+    `verification.judge` (pairs, of rows, None: drawn), whose outcomes are of their own kind; events, which
+    need frames, by `detection.judge`. ValueError: a system's rows don't fit the labels, or a measure doesn't
+    fit the kind.
     """
     if ours is not None and ours not in systems:
         raise ValueError(f"{task.name}: {ours!r} isn't among the systems {', '.join(systems)}")
@@ -235,14 +319,23 @@ def judge(
             raise ValueError(
                 f"{task.name}: {name} has {len(x)} rows for {len(labels)} labels; embed the same store"
             )
-    if task.several:
+    if task.kind == "events":
+        raise ValueError(f"{task.name}: events are found in frames; give the folder of a run")
+    if task.kind != "class":
         if balance != "none":
-            raise ValueError(f"{task.name}: clips have several labels, whose classes can't be balanced")
-        if other := [kind for kind in more if kind not in get_args(Published)]:
-            raise ValueError(f"{task.name}: clips have several labels; {', '.join(other)} can't be measured")
-        return tagging.judge(task, labels, folds, groups, systems, ours, seed, extra, strengths, known, more)
+            raise ValueError(f"{task.name}: only where clips have one class each can classes be balanced")
+        fits = get_args(Published) if task.kind == "classes" else ()
+        if other := [kind for kind in more if kind not in fits]:
+            raise ValueError(f"{task.name}: {', '.join(other)} can't be measured, clips don't have one class")
+    if task.kind == "classes":
+        return tagging.judge(
+            task, labels, folds, groups, systems, ours, seed, extra, strengths, known, more, deeper
+        )
+    if task.kind == "number":
+        return regression.judge(task, labels, folds, groups, systems, ours, seed, extra)
+    if task.kind == "pairs":
+        return verification.judge(task, labels, groups, systems, ours, seed, extra, pairs)
     outcomes: dict[str, Outcome | Scored] = {}
-    records: list[dict[str, Any]] = []
     where = protocol_of(task)
     until = "" if len(strengths) < 4 else ", rising until two in a row are worse,"  # of three all are tried
     alike = "" if balance == "none" else f"classes balanced in training ({balance}), "
@@ -264,30 +357,13 @@ def judge(
         "percentile bootstrap over groups",
     }
 
-    def add(
-        system: str, metric: str, value: float, ci95: tuple[float, float], protocol: str, **more: Any
-    ) -> None:
-        records.append(
-            {
-                "task": task.name,
-                "system": system,
-                "metric": metric,
-                "value": float(value),
-                "ci95": [float(edge) for edge in ci95],
-                "n": len(tested),
-                "groups": len(np.unique(groups[tested])),
-                "seed": seed,
-                "protocol": protocol,
-                **more,
-                **(extra or {}),
-            }
-        )
-
     def interval(correct: Shaped[np.ndarray, " n"]) -> tuple[float, float]:
         return stats.bootstrap(correct, groups[tested], seed=seed)
 
     outcomes["majority"] = majority(labels, folds, groups, task.test)
     tested = outcomes["majority"].tested
+    sheet = Sheet(task.name, len(tested), len(np.unique(groups[tested])), seed, extra)
+    add = sheet.add
     for name, x in systems.items():
         for kind, probe in (("ridge", ridge.probe), ("svm", svm.probe)):
             if kind in more:
@@ -295,9 +371,12 @@ def judge(
                 value, ci95 = out.correct.mean(), interval(out.correct)
                 add(name, f"{kind} accuracy", value, ci95, protocols[kind], chosen=out.chosen)
         for kind in [kind for kind in get_args(Published) if kind in more]:
-            from ssl_audio.evaluate.protocols import KINDS, classed  # which needs jax
+            from ssl_audio.evaluate.protocols import KINDS, classed, given  # which needs jax
 
-            out = classed(kind, x, labels, folds, groups, test=task.test, seed=seed)
+            seen = given(kind, name, x, deeper)
+            if seen is None:
+                continue
+            out = classed(kind, seen, labels, folds, groups, test=task.test, seed=seed)
             title, parts = KINDS[kind][2], [split.test for split in splits(folds, groups, task.test)]
             each = [out.correct[np.searchsorted(out.tested, rows)].mean() for rows in parts]
             # weighted so that the mean over clips is the mean over folds
@@ -374,4 +453,4 @@ def judge(
                 ),
                 by_group=sums(outcomes[ours].correct, outcomes[name].correct, groups[tested]),
             )
-    return records, outcomes
+    return sheet.records, outcomes

@@ -1,11 +1,20 @@
 """Verification: are two clips of one speaker (machine, bird)? Error rates over pairs, from their scores."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped
 
-from ssl_audio.evaluate.folds import unit
+from ssl_audio.evaluate import stats
+from ssl_audio.evaluate.folds import finite, standardise, unit
+from ssl_audio.evaluate.record import Sheet
+
+if TYPE_CHECKING:
+    from ssl_audio.evaluate.tasks import Task
+
+PRIOR, DRAWS = 0.05, 1000
 
 
 @dataclass(frozen=True)
@@ -23,12 +32,7 @@ class Errors:
     @property
     def equal(self) -> float:
         """Equal error rate, 0 to 1: where the two rates, joined by lines, cross."""
-        gap = self.miss - self.false
-        after = int(np.argmax(gap <= 0))
-        if gap[after] == 0 or after == 0:
-            return float(self.miss[after])
-        share = gap[after - 1] / (gap[after - 1] - gap[after])
-        return float(self.miss[after - 1] + share * (self.miss[after] - self.miss[after - 1]))
+        return float(crossing(self.miss[None], self.false[None])[0])
 
     def cost(self, prior: float = 0.01, miss: float = 1.0, false: float = 1.0) -> float:
         """Least normalised detection cost (minDCF), 0 to 1; 1 is what accepting all or none costs.
@@ -38,6 +42,17 @@ class Errors:
         """
         each = miss * prior * self.miss + false * (1 - prior) * self.false
         return float(each.min() / min(miss * prior, false * (1 - prior)))
+
+
+def crossing(
+    miss: Float[np.ndarray, "draws t"], false: Float[np.ndarray, "draws t"]
+) -> Float[np.ndarray, " draws"]:
+    """Where two rates, joined by lines, cross; miss falls from 1, false rises from 0."""
+    row, gap = np.arange(len(miss)), miss - false
+    after = np.maximum(np.argmax(gap <= 0, axis=1), 1)
+    high, low = gap[row, after - 1], gap[row, after]
+    share = np.where(high > low, high / np.where(high > low, high - low, 1), 0)
+    return miss[row, after - 1] + share * (miss[row, after] - miss[row, after - 1])
 
 
 def errors(score: Float[np.ndarray, " p"], same: Bool[np.ndarray, " p"]) -> Errors:
@@ -91,3 +106,75 @@ def trials(
     half = min(half, *(len(keys) for keys in kinds))
     chosen = np.concatenate([rng.choice(keys, half, replace=False) for keys in kinds])
     return np.stack([chosen // n, chosen % n], axis=1)
+
+
+def resampled(
+    score: Float[np.ndarray, " p"],
+    same: Bool[np.ndarray, " p"],
+    speakers: Int64[np.ndarray, "p 2"],
+    seed: int = 0,
+) -> dict[str, Float[np.ndarray, " draws"]]:
+    """EER and minDCF in each draw of whole speakers; NaN where a draw has pairs of one kind only.
+
+    speakers: of both clips of a pair, 0, 1 ... A pair of two speakers counts as often as both were drawn
+    together, the product of their numbers; a pair of one speaker as often as that one was.
+    """
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+    right, pair = same[order], speakers[order]
+    count, found = int(speakers.max()) + 1, []
+    often = np.concatenate([*stats.draws(np.ones(count, np.int64), DRAWS, seed)])
+    for some in np.array_split(often, -(-DRAWS * len(order) // 4_000_000)):  # bounded memory
+        one, other = some[:, pair[:, 0]], some[:, pair[:, 1]]
+        weight = np.where(pair[:, 0] == pair[:, 1], one, one * other).astype(np.float64)
+        hit, every = ((weight * of).cumsum(1)[:, last] for of in (right, 1.0))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            miss, false = 1 - hit / hit[:, -1:], (every - hit) / (every - hit)[:, -1:]
+        miss, false = (np.pad(a, ((0, 0), (1, 0)), constant_values=v) for a, v in ((miss, 1.0), (false, 0.0)))
+        cost = (PRIOR * miss + (1 - PRIOR) * false).min(1) / PRIOR
+        found.append((crossing(miss, false), cost))
+    equal, cost = (np.concatenate(values) for values in zip(*found, strict=True))
+    return {"EER": equal, "minDCF": cost}
+
+
+def judge(
+    task: "Task",
+    labels: Shaped[np.ndarray, " n"],
+    groups: Shaped[np.ndarray, " n"],
+    systems: Mapping[str, Float[np.ndarray, "rows _"]],
+    ours: str | None = None,
+    seed: int = 0,
+    extra: Mapping[str, Any] | None = None,
+    pairs: Int64[np.ndarray, "p 2"] | None = None,
+) -> tuple[list[dict[str, Any]], dict[str, Float[np.ndarray, " p"]]]:
+    """Judge whether the cosine of two clips' embeddings tells if they are of one label; nothing is trained.
+
+    pairs: rows of the clips to compare; None: `trials`, drawn by seed 0, no pair within a group. Embeddings
+    are standardised over the clips that are compared, without their labels. Metrics: "EER", "minDCF" (prior
+    0.05), "EER difference"; intervals are over labels (speakers). Returns (records, scores of each system's
+    pairs).
+    """
+    chosen = trials(labels, groups) if pairs is None else pairs
+    used = np.unique(chosen)
+    names, speaker = np.unique(labels[used], return_inverse=True)
+    at = np.searchsorted(used, chosen)
+    same = labels[chosen[:, 0]] == labels[chosen[:, 1]]
+    how = f"{len(chosen)} pairs, half of them of one {task.label}, " if pairs is None else ""
+    protocol = (
+        f"cosine, standardised over the clips compared, nothing trained, {how}{task.note}; minDCF: prior "
+        f"{PRIOR}; ci95: percentile bootstrap over {task.label}s"
+    )
+    sheet = Sheet(task.name, len(used), len(names), seed, extra)
+    scores, values, draws = {}, {}, {}
+    for name, x in systems.items():
+        finite(x[used])
+        scores[name] = cosine(standardise(x[used], np.arange(len(used))), at)
+        found = errors(scores[name], same)
+        values[name] = {"EER": found.equal, "minDCF": found.cost(PRIOR)}
+        draws[name] = resampled(scores[name], same, speaker[at], seed)
+        for metric, value in values[name].items():
+            sheet.add(name, metric, value, draws[name][metric], protocol, pairs=len(chosen))
+    if ours is not None:
+        value, draw = ({name: each["EER"] for name, each in of.items()} for of in (values, draws))
+        sheet.differences(ours, "EER", value, draw, protocol)
+    return sheet.records, scores

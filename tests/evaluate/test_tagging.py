@@ -7,7 +7,7 @@ import pytest
 
 from ssl_audio.evaluate import Task, judge, multilabel, tagging
 
-TASK = Task("toy", "none", "labels", several=True)
+TASK = Task("toy", "none", "labels", kind="classes")
 
 
 def clips(n=240, seed=0):
@@ -32,7 +32,7 @@ def test_judge(test):
         "ours": (truth + 0.01 * rng.standard_normal(truth.shape)).astype(np.float32),
         "noise": rng.standard_normal((240, 8)).astype(np.float32),
     }
-    task = Task("toy", "none", "labels", test=test, several=True)
+    task = Task("toy", "none", "labels", test=test, kind="classes")
     records, outcomes = judge(task, labels, folds, groups, systems, "ours", 0, {"data": "abc"})
     json.dumps(records, allow_nan=False)
     table = {(r["system"], r["metric"]): r for r in records}

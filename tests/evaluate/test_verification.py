@@ -1,3 +1,8 @@
+"""Verification: error rates as scikit-learn's curve has them, intervals over speakers, the judge."""
+
+import json
+import types
+
 import numpy as np
 import pytest
 from scipy.interpolate import interp1d
@@ -5,7 +10,9 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from sklearn.metrics import roc_curve
 
-from ssl_audio.evaluate.verification import cosine, errors, trials
+from ssl_audio.evaluate import Task, judge
+from ssl_audio.evaluate.tasks import pairs_of
+from ssl_audio.evaluate.verification import cosine, errors, resampled, trials
 
 
 def pairs(n=500, seed=0, decimals=6):
@@ -70,3 +77,72 @@ def test_cosine_of_pairs():
     found = cosine(x, np.array([[0, 0], [1, 2]]))
     assert found[0] == pytest.approx(1)
     assert found[1] == pytest.approx(x[1] @ x[2] / np.linalg.norm(x[1]) / np.linalg.norm(x[2]))
+
+
+TASK = Task("toy", "none", "speaker", kind="pairs", note="of toys")
+
+
+def voices(speakers=12, each=10, noise=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    who = np.repeat(np.arange(speakers), each)
+    x = 2 * rng.standard_normal((speakers, 8))[who] + noise * rng.standard_normal((len(who), 8))
+    return x.astype(np.float32), who.astype(str), np.arange(len(who)).astype(str)
+
+
+def test_the_judge():
+    x, who, groups = voices()
+    noise = np.random.default_rng(1).standard_normal(x.shape).astype(np.float32)
+    systems = {"ours": x, "noise": noise}
+    records, scores = judge(TASK, who, who, groups, systems, "ours", 0, {"data": "a"})
+    json.dumps(records, allow_nan=False)
+    table = {(r["system"], r["metric"]): r for r in records}
+    pairs = trials(who, groups)
+    same = who[pairs[:, 0]] == who[pairs[:, 1]]
+    z = (x - x.mean(0)) / x.std(0)
+    np.testing.assert_allclose(scores["ours"], cosine(z, pairs), atol=1e-5)
+    for name in systems:
+        found = errors(scores[name], same)
+        for metric, value in (("EER", found.equal), ("minDCF", found.cost(0.05))):
+            record = table[name, metric]
+            assert record["value"] == pytest.approx(value, abs=1e-9)
+            assert record["ci95"][0] < record["value"] < record["ci95"][1] + 1e-9
+            assert (
+                record["pairs"] == len(pairs) and record["groups"] == 12 and "of toys" in record["protocol"]
+            )
+    assert table["ours", "EER"]["value"] < 0.15 and abs(table["noise", "EER"]["value"] - 0.5) < 0.05
+    gap = table["ours - noise", "EER difference"]
+    assert gap["value"] == pytest.approx(table["ours", "EER"]["value"] - table["noise", "EER"]["value"])
+    assert gap["ci95"][1] < 0 and gap["p"] < 0.01 and gap["best_floor"]
+    # given pairs are taken as they are
+    records, scores = judge(TASK, who, who, groups, {"ours": x}, pairs=pairs[::2])
+    assert len(scores["ours"]) == len(pairs[::2]) == records[0]["pairs"]
+
+
+def test_draws_are_of_whole_speakers():
+    """A speaker drawn twice: pairs of that one count twice, those with another drawn thrice six times."""
+    x, who, groups = voices(5, 4, noise=3.0)
+    pairs = trials(who, groups)
+    score, same = cosine(x, pairs), who[pairs[:, 0]] == who[pairs[:, 1]]
+    speakers = who.astype(int)[pairs]
+    found = resampled(score, same, speakers, seed=3)
+    often = np.random.default_rng(3).multinomial(5, np.full(5, 1 / 5), size=1000)
+    checked = 0
+    for draw in range(20):
+        k = often[draw][speakers]
+        times = np.where(same, k[:, 0], k[:, 0] * k[:, 1])
+        rows = np.repeat(np.arange(len(pairs)), times)
+        if same[rows].all():
+            assert np.isnan(found["EER"][draw])
+            continue
+        each, checked = errors(score[rows], same[rows]), checked + 1
+        assert found["EER"][draw] == pytest.approx(each.equal, abs=1e-9)
+        assert found["minDCF"][draw] == pytest.approx(each.cost(0.05), abs=1e-9)
+    assert checked > 10
+
+
+def test_published_trials_become_rows():
+    corpus = types.SimpleNamespace(trials=lambda: [(1, "b", "a"), (0, "c", "b")])
+    np.testing.assert_array_equal(pairs_of(corpus, ["a", "b", "c"]), [[1, 0], [2, 1]])
+    assert pairs_of(types.SimpleNamespace(), ["a"]) is None
+    with pytest.raises(ValueError, match="1 clips of the trials aren't here, such as c"):
+        pairs_of(corpus, ["a", "b"])

@@ -98,7 +98,7 @@ def test_the_judge_of_several_labels():
     x, y, _, groups = toy(n=900)
     labels = np.where(np.arange(900) % 2 == 0, np.char.add(y, "|d"), y)
     named = np.array(["train", "train", "valid", "test", "train"])[np.arange(900) % 5]
-    task = Task("toy", "none", "labels", test=("test",), several=True)
+    task = Task("toy", "none", "labels", test=("test",), kind="classes")
     records, _ = judge(task, labels, named, groups, {"ours": x}, more=("x-ares",))
     (record,) = [r for r in records if r["metric"] == "X-ARES compat mAP"]
     assert record["value"] > 0.5 and record["n"] == 180 and set(record["chosen"]) == {"test"}

@@ -1,23 +1,45 @@
 """Probes as benchmarks publish them: `compat` with the faults of their programs, `strict` without."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from ssl_audio.evaluate.folds import Outcome, Scored
-from ssl_audio.evaluate.protocols import hear, xares
+from ssl_audio.evaluate.protocols import attentive, beans, evar, hear, marble, superb, xares
 
 KINDS = {
     "hear": (hear.predict, "compat", "HEAR compat"),
     "hear-strict": (hear.predict, "strict", "HEAR strict"),
     "x-ares": (xares.predict, "compat", "X-ARES compat"),
     "x-ares-strict": (xares.predict, "strict", "X-ARES strict"),
+    "evar": (evar.predict, "compat", "EVAR compat"),
+    "evar-strict": (evar.predict, "strict", "EVAR strict"),
+    "marble": (marble.predict, "compat", "MARBLE compat"),
+    "marble-strict": (marble.predict, "strict", "MARBLE strict"),
+    "beans": (beans.predict, "compat", "BEANS compat"),
+    "beans-strict": (beans.predict, "strict", "BEANS strict"),
+    "superb": (superb.predict, "compat", "SUPERB"),
+    "attentive": (attentive.predict, "strict", "attentive"),
 }
 """Probe, form and what records call it."""
+INPUTS = {"superb": "layers", "attentive": "frames"}
+"""What a probe looks at where that isn't an embedding a clip."""
+
+
+def given(
+    kind: str,
+    name: str,
+    x: Float[np.ndarray, "n _"],
+    deeper: Mapping[str, Mapping[str, Float[np.ndarray, "n _ _"]]] | None,
+) -> Float[np.ndarray, "n ..."] | None:
+    """What a probe of a system looks at: x, or its layers or frames of `deeper`; None where it has none."""
+    return x if kind not in INPUTS else (deeper or {}).get(INPUTS[kind], {}).get(name)
 
 
 def scored(
     kind: str,
-    x: Float[np.ndarray, "n d"],
+    x: Float[np.ndarray, "n ..."],
     truth: Bool[np.ndarray, "n c"],
     folds: Shaped[np.ndarray, " n"],
     groups: Shaped[np.ndarray, " n"],
@@ -37,7 +59,7 @@ def scored(
 
 def classed(
     kind: str,
-    x: Float[np.ndarray, "n d"],
+    x: Float[np.ndarray, "n ..."],
     y: Shaped[np.ndarray, " n"],
     folds: Shaped[np.ndarray, " n"],
     groups: Shaped[np.ndarray, " n"],

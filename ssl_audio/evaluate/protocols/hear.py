@@ -188,8 +188,8 @@ def fit(
         net = init(key, sizes, uniform)
         start = (net, TX.init(net.layers), net, -jnp.inf, jnp.int32(0), jnp.int32(0))
 
-        def more(state):
-            return (state[4] < PATIENCE) & (state[5] < EPOCHS)
+        def more(state):  # epochs after the last that is scored would change nothing
+            return (state[4] < PATIENCE) & (state[5] + EVERY <= EPOCHS)
 
         def go(state):
             net, opt, best, most, waited, epochs = state
