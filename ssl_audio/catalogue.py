@@ -9,13 +9,23 @@ from rich.table import Table
 from ssl_audio.datasets import corpora, fetch
 from ssl_audio.evaluate.tasks import TASKS
 
+ASKED = {
+    "class": "accuracy",
+    "classes": "mAP",
+    "number": "R²",
+    "pairs": "EER",
+    "events": "onset F1",
+}
+"""Main measure of a kind of task."""
+
 
 def table() -> Table:
-    """A line a task: label, folds, metric, licence, and whether the data set is here."""
-    out, known = Table("task", "label", "folds", "licence", "here"), corpora()
+    """A line a task: label, main measure, folds, licence, and whether the data set is here."""
+    out, known = Table("task", "label", "measure", "folds", "licence", "here"), corpora()
     for task in TASKS:
         found = "yes" if place(known[task.dataset]) else ""
-        out.add_row(task.name, task.label, task.note, known[task.dataset].LICENCE, found)
+        licence = known[task.dataset].LICENCE
+        out.add_row(task.name, task.label, ASKED[task.kind], task.note, licence, found)
     return out
 
 
@@ -46,7 +56,7 @@ def datasheet(name: str) -> str:
         f"citation: {corpus.CITATION}",
         f"here: {place(corpus) or 'no'}",
         *(
-            f"task {task.name}: predict {task.label}; {task.note}"
+            f"task {task.name}: {task.label}, {ASKED[task.kind]}; {task.note}"
             for task in TASKS
             if task.dataset == corpus.NAME
         ),

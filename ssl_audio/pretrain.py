@@ -18,6 +18,7 @@ from ssl_audio.audio.store import Store
 from ssl_audio.config import Experiment
 from ssl_audio.datasets.fetch import cache
 from ssl_audio.embed import embed, logmel, logmel_frames
+from ssl_audio.evaluate import leaderboard
 from ssl_audio.evaluate.collapse import look
 from ssl_audio.evaluate.linear import Balance
 from ssl_audio.evaluate.tasks import More, Task, columns, find, judge, pairs_of
@@ -315,3 +316,5 @@ def show(records: list[dict]) -> None:
         for r in mine:
             if report.difference(r["metric"]):
                 print("  " + report.plain(r))
+            elif said := leaderboard.beside(r):
+                print("  " + said)

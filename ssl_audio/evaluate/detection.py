@@ -17,6 +17,7 @@ from ssl_audio.evaluate import linear, stats
 from ssl_audio.evaluate.classes import f1, ratio
 from ssl_audio.evaluate.events import Event, by_event, by_segment, from_frames
 from ssl_audio.evaluate.folds import Split, finite, inner, splits, standardise
+from ssl_audio.evaluate.record import Sheet
 from ssl_audio.evaluate.tagging import DRAWS
 
 if TYPE_CHECKING:
@@ -110,28 +111,26 @@ def detect(
     parts = inner(folds, groups, split)
     clip = np.searchsorted(split.train, np.searchsorted(frames.starts, rows, "right") - 1)
     held = [part[clip] for part in parts]
-    kept, quality, fits = [], [], [None] * len(parts)
-    score = np.empty(truth.shape, np.float32)
+    wanted = [events[i] for part in parts for i in split.train[part]]
+    tried, fits = [], [None] * len(parts)
     for strength in strengths:  # from the strongest penalty, as `linear`: each optimum starts the next
         fits = [
             linear.solve(z[~out], truth[~out], len(labels), strength, w, 1e-4)
             for out, w in zip(held, fits, strict=True)
         ]
-        for out, w in zip(held, fits, strict=True):
-            score[out] = z[out] @ w
-        kept.append(fits)
-        quality.append(linear.precise(score, truth))
+        right = []
+        for least in LEAST:
+            each = [found(split.train[part], w, least) for part, w in zip(parts, fits, strict=True)]
+            right.append(by_event(wanted, [clip for clips in each for clip in clips], labels).f1)
+        best = int(np.argmax(right))  # of equals the shorter
+        tried.append((right[best], strength, LEAST[best]))
+        quality = [f1 for f1, *_ in tried]
         if max(quality[-2:]) < max(quality):  # twice worse than the best
             break
-    # of equals the weakest penalty: the ranks don't tell, but its probabilities are the furthest from 0.5
-    best = int(np.flatnonzero(np.equal(quality, max(quality)))[-1])
-    wanted, right = [events[i] for part in parts for i in split.train[part]], []
-    for least in LEAST:
-        each = [found(split.train[part], w, least) for part, w in zip(parts, kept[best], strict=True)]
-        right.append(by_event(wanted, [clip for clips in each for clip in clips], labels).f1)
-    least = LEAST[int(np.argmax(right))]  # of equals the shorter
-    w = linear.solve(z, truth, len(labels), strengths[best])
-    return found(split.test, w, least), {"C": strengths[best], "least": least}
+    # of equals the weakest penalty, whose probabilities are the furthest from 0.5
+    _, strength, least = tried[int(np.flatnonzero(np.equal(quality, max(quality)))[-1])]
+    w = linear.solve(z, truth, len(labels), strength)
+    return found(split.test, w, least), {"C": strength, "least": least}
 
 
 def longest(events: Sequence[Sequence[Event]], clips: Int64[np.ndarray, " m"]) -> str:
@@ -208,22 +207,13 @@ def judge(
     where = f"{task.note}; " * bool(task.note) + "ci95: percentile bootstrap over groups"
     fitted = (
         f"frames: standardised, a logistic regression a class on at most {FRAMES:,} training frames, evenly "
-        f"drawn by the seed; C of {list(strengths)}, rising until two in a row are worse, by frame mAP, of "
-        f"equals the highest, and the least duration of {list(LEAST)} s by onset F1, by cross-validation "
-        f"within the training folds; threshold 0.5 after a median filter of {SMOOTH} s; onsets within 0.2 s, "
-        f"offsets ignored; segments of 1 s; {where}"
+        f"drawn by the seed; C of {list(strengths)}, rising until two in a row are worse, and the least "
+        f"duration of {list(LEAST)} s by onset F1, by cross-validation within the training folds; threshold "
+        f"0.5 after a median filter of {SMOOTH} s; onsets within 0.2 s, offsets ignored; segments of 1 s; "
+        f"{where}"
     )
     floor = f"the class with the most seconds in the training folds, all the time, {where}"
-    records: list[dict[str, Any]] = []
-
-    def add(system: str, metric: str, value: float, values: np.ndarray, protocol: str, **about: Any) -> None:
-        if not np.isfinite([value, *values]).all():  # draws without any event
-            return
-        ci95 = [float(edge) for edge in np.percentile(values, (2.5, 97.5))]
-        shared = {"n": len(tested), "groups": len(np.unique(group)), "seed": seed, "protocol": protocol}
-        head = {"task": task.name, "system": system, "metric": metric, "value": float(value), "ci95": ci95}
-        records.append({**head, **shared, **about, **(extra or {})})
-
+    sheet = Sheet(task.name, len(tested), len(np.unique(group)), seed, extra)
     value, spread = {}, {}
     for name, clips in found.items():
         table = counts(wanted, clips, labels, group)
@@ -233,23 +223,11 @@ def judge(
         for metric in value[name]:
             about = {"chosen": chosen[name]} if metric == "onset F1" and name in chosen else {}
             protocol = fitted if name in systems else floor
-            add(name, metric, value[name][metric], spread[name][metric], protocol, **about)
+            sheet.add(name, metric, value[name][metric], spread[name][metric], protocol, **about)
     if ours is not None:
-        floors = [name for name in found if name != ours]
-        best = max(floors, key=lambda name: value[name]["onset F1"])
-        for name in floors:
-            gain = spread[ours]["onset F1"] - spread[name]["onset F1"]
-            p = min(1.0, 2 * min((gain <= 0).mean(), (gain >= 0).mean()) + 1 / len(gain))
-            add(
-                f"{ours} - {name}",
-                "onset F1 difference",
-                value[ours]["onset F1"] - value[name]["onset F1"],
-                gain,
-                f"paired by draw, p by the bootstrap; {fitted}",
-                best_floor=name == best,
-                p=float(p),
-            )
-    return records, found
+        levels, draws = ({name: each["onset F1"] for name, each in of.items()} for of in (value, spread))
+        sheet.differences(ours, "onset F1", levels, draws, fitted)
+    return sheet.records, found
 
 
 def check(task, events, wanted, group, systems, ours) -> None:

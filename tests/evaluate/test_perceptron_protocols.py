@@ -88,7 +88,7 @@ def test_training_ends_after_so_many_epochs_that_are_not_better():
 
 def test_dropout_keeps_the_mean():
     net = perceptron.init(jax.random.key(0), (10, 512, 2))
-    x = jnp.asarray(toy()[0])
+    x = jnp.asarray(toy()[0][:10])
     keys = jax.random.split(jax.random.key(1), 400)
     drawn = jax.vmap(lambda key: perceptron.forward(net, x, 0.2, key))(keys)
     assert float(drawn.std(0).min()) > 0
