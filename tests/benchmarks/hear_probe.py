@@ -11,8 +11,8 @@ Both sides: the points drawn on the first split, the best by validation score on
 fold i + 1 validates, the rest trains, in one fixed order. In turn: ours cold (compilation is within its time;
 no compiled program is read from disk), PyTorch after one untimed step, ours again. Initial weights and
 dropout are drawn by each side's own generator, so training doesn't end after the same epochs; the epochs of
-all fits are printed. A fit that is never stopped early ends after 501 epochs here, which count in threes, and
-after 500 in PyTorch. The standard deviation is of the folds' accuracies (n - 1).
+all fits are printed. A fit that is never stopped early ends after 498 epochs here, the last that are scored,
+and after 500 in PyTorch. The standard deviation is of the folds' accuracies (n - 1).
 
 The PyTorch side is a DataLoader and a loop. What hear-eval-kit does besides isn't in it: Lightning's loop,
 logging, files of embeddings and checkpoints, the second forward pass and the loss of each validation, and its
@@ -107,7 +107,7 @@ def ours(data: Data, points: list[hear.Point], seed: int) -> Result:
     finally:
         hear.fit = fit
     best = hear.Point(int(chosen["layers"]), chosen["rate"], bool(chosen["uniform"]))
-    epochs = int(sum(np.sum(np.asarray(each)) for each in trained))
+    epochs = sum(int(each) for each in trained)
     return Result(seconds, by_fold(scores.argmax(1) == data.code, data.folds), epochs, best)
 
 

@@ -7,7 +7,7 @@ one end the training. 8 of 16 points of a grid (layers, rate, initialisation) ar
 best on the first fold serves all others. With k folds, fold i + 1 validates where fold i tests.
 
 The program never shuffles its training data again after the first time (a list is compared with a string).
-`compat` keeps that; `strict` shuffles each epoch. The points of one depth are trained at once.
+`compat` keeps that; `strict` shuffles each epoch.
 """
 
 import functools
@@ -157,15 +157,18 @@ def fit(
     y: Float[Array, "n c"],
     valid_x: Float[Array, "m d"],
     valid_y: Float[Array, "m c"],
-    keys: Array,
-    rates: Float[Array, " p"],
-    uniform: Shaped[Array, " p"],
+    key: Array,
+    rate: Float[Array, ""],
+    uniform: Shaped[Array, ""],
     *,
     layers: int,
     several: bool,
     form: Form,
 ) -> Fitted:
-    """Train as many points at once as there are keys; each stops by itself."""
+    """Train a point until 20 scores in a row aren't better.
+
+    Points after one another, not at once: those that stop late would keep the others' arithmetic going.
+    """
     n, whole = len(x), len(x) // BATCH
     sizes = [x.shape[1], *layers * [HIDDEN], y.shape[1]]
 
@@ -184,28 +187,25 @@ def fit(
             net, opt = step(net, opt, sx[whole * BATCH :], sy[whole * BATCH :], last, rate, several)
         return net, opt
 
-    def train(key, rate, uniform):
-        net = init(key, sizes, uniform)
-        start = (net, TX.init(net.layers), net, -jnp.inf, jnp.int32(0), jnp.int32(0))
+    net = init(key, sizes, uniform)
+    start = (net, TX.init(net.layers), net, -jnp.inf, jnp.int32(0), jnp.int32(0))
 
-        def more(state):  # epochs after the last that is scored would change nothing
-            return (state[4] < PATIENCE) & (state[5] + EVERY <= EPOCHS)
+    def more(state):  # epochs after the last that is scored would change nothing
+        return (state[4] < PATIENCE) & (state[5] + EVERY <= EPOCHS)
 
-        def go(state):
-            net, opt, best, most, waited, epochs = state
-            net, opt = jax.lax.fori_loop(
-                0, EVERY, lambda i, s: epoch(*s, jax.random.fold_in(key, epochs + i), rate), (net, opt)
-            )
-            score = score_of(forward(net, valid_x)[0], valid_y, several)
-            better = score > most
-            best = jax.tree.map(lambda a, b: jnp.where(better, a, b), net, best)
-            waited = jnp.where(better, 0, waited + 1)
-            return net, opt, best, jnp.maximum(score, most), waited, epochs + EVERY
+    def go(state):
+        net, opt, best, most, waited, epochs = state
+        net, opt = jax.lax.fori_loop(
+            0, EVERY, lambda i, s: epoch(*s, jax.random.fold_in(key, epochs + i), rate), (net, opt)
+        )
+        score = score_of(forward(net, valid_x)[0], valid_y, several)
+        better = score > most
+        best = jax.tree.map(lambda a, b: jnp.where(better, a, b), net, best)
+        waited = jnp.where(better, 0, waited + 1)
+        return net, opt, best, jnp.maximum(score, most), waited, epochs + EVERY
 
-        *_, best, most, _, epochs = jax.lax.while_loop(more, go, start)
-        return Fitted(best, most, epochs)
-
-    return jax.vmap(train)(keys, rates, uniform)
+    *_, best, most, _, epochs = jax.lax.while_loop(more, go, start)
+    return Fitted(best, most, epochs)
 
 
 def parts(
@@ -254,22 +254,17 @@ def predict(
         rows = split.train[order], split.train[held]
         data = [jnp.asarray(a[r], jnp.float32) for r in rows for a in (x, y)]
         here, results = tried if best is None else [best], []
-        for layers in sorted({point.layers for point in here}):
-            some = [point for point in here if point.layers == layers]
-            keys = [jax.random.fold_in(jax.random.key(seed), 1000 * number + GRID.index(p)) for p in some]
+        for p in here:
             made = fit(
                 *data,
-                jnp.stack(keys),
-                jnp.array([p.rate for p in some], jnp.float32),
-                jnp.array([p.uniform for p in some]),
-                layers=layers,
+                jax.random.fold_in(jax.random.key(seed), 1000 * number + GRID.index(p)),
+                jnp.float32(p.rate),
+                jnp.bool_(p.uniform),
+                layers=p.layers,
                 several=several,
                 form=form,
             )
-            score = np.asarray(made.score)
-            results += [
-                (score[i], p, jax.tree.map(lambda a, i=i: a[i], made.net)) for i, p in enumerate(some)
-            ]
+            results.append((float(made.score), p, made.net))
         _, best, net = max(results, key=lambda r: (r[0], -here.index(r[1])))
         out[split.test] = np.asarray(forward(net, jnp.asarray(x[split.test], jnp.float32))[0])
     return out, {name: float(value) for name, value in best._asdict().items()}
