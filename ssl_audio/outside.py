@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64, Shaped
 from ssl_audio import provenance, report
 from ssl_audio.audio.store import Clip
 from ssl_audio.evaluate.linear import Balance
-from ssl_audio.evaluate.tasks import More, columns, find, judge, pairs_of
+from ssl_audio.evaluate.tasks import More, columns, find, fits, judge, pairs_of
 
 
 class Listed:
@@ -152,6 +152,8 @@ def evaluate(
         )
     names, x = read(path)
     found, out, listed = [find(name) for name in tasks], [], {}
+    for task in found:
+        fits(task, more, balance)
     for task in found:
         if task.dataset not in listed:
             listed[task.dataset] = Listed(corpora[task.dataset].clips())

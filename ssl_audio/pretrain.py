@@ -21,7 +21,7 @@ from ssl_audio.embed import embed, logmel, logmel_frames
 from ssl_audio.evaluate import leaderboard
 from ssl_audio.evaluate.collapse import look
 from ssl_audio.evaluate.linear import Balance
-from ssl_audio.evaluate.tasks import More, Task, columns, find, judge, pairs_of
+from ssl_audio.evaluate.tasks import More, Task, columns, find, fits, judge, pairs_of
 from ssl_audio.train import train
 
 FIT_CLIPS = 1000
@@ -229,6 +229,8 @@ def evaluate(
     found = [find(name) for name in tasks]  # a wrong name fails before anything is embedded
     if page and (other := [task.name for task in found if task.kind != "class"]):
         raise ValueError(f"{', '.join(other)}: a page is of tasks whose clips have one class each")
+    for task in found:
+        fits(task, more, balance)
     began, records, ready = config.load_run(run), [], {}
     rate = began.frontend.rate
     for task in found:

@@ -61,8 +61,9 @@ def test_numbers_pairs_layers_and_frames(tmp_path, run, tones, monkeypatch):
     ]
     corpora = {name: corpus(clips) for name in ("gm_instruments", "fsdd")}
     tasks = ("gm/height", "fsdd/verification", "gm/octave")
-    with pytest.raises(ValueError, match="superb can't be measured"):
-        pretrain.evaluate(run, tasks[:1], tmp_path, corpora, ("superb",))
+    with pytest.raises(ValueError, match="gm/height: superb can't be measured"):
+        pretrain.evaluate(run, ("gm/octave", "gm/height"), tmp_path / "none", corpora, ("superb",))
+    assert not (tmp_path / "none").exists()  # before anything is judged
     records = pretrain.evaluate(run, tasks[:2], tmp_path, corpora)
     records += pretrain.evaluate(run, tasks[2:], tmp_path, corpora, ("superb", "attentive"))
     table = {(r["task"], r["system"], r["metric"]) for r in records}

@@ -205,6 +205,17 @@ def classified(task: Task) -> None:
         raise ValueError(f"{task.name}: this compares accuracies, of tasks whose clips have one class each")
 
 
+def fits(task: Task, more: Collection[More], balance: linear.Balance) -> None:
+    """ValueError where a task's kind doesn't have those measures, or classes to balance."""
+    if task.kind == "class":
+        return
+    if balance != "none":
+        raise ValueError(f"{task.name}: only where clips have one class each can classes be balanced")
+    known = get_args(Published) if task.kind == "classes" else ()
+    if other := [kind for kind in more if kind not in known]:
+        raise ValueError(f"{task.name}: {', '.join(other)} can't be measured, clips don't have one class")
+
+
 def columns(
     task: Task, store: Any
 ) -> tuple[
@@ -329,12 +340,7 @@ def judge(
             )
     if task.kind == "events":
         raise ValueError(f"{task.name}: events are found in frames; give the folder of a run")
-    if task.kind != "class":
-        if balance != "none":
-            raise ValueError(f"{task.name}: only where clips have one class each can classes be balanced")
-        fits = get_args(Published) if task.kind == "classes" else ()
-        if other := [kind for kind in more if kind not in fits]:
-            raise ValueError(f"{task.name}: {', '.join(other)} can't be measured, clips don't have one class")
+    fits(task, more, balance)
     if task.kind == "classes":
         return tagging.judge(
             task, labels, folds, groups, systems, ours, seed, extra, strengths, known, more, deeper
