@@ -87,7 +87,8 @@ def by_state(
     net = jax.eval_shape(lambda state: encoder(experiment, graph, state), state)
     if what == "layers" and not hasattr(net, "layers"):
         raise ValueError(
-            f"{type(experiment.encoder).__name__} has no layers of one width; ask for clip or frames"
+            f"{type(experiment.encoder).__name__} has no layers of one width, as transformers have; take "
+            "clip or frames, or leave superb out"
         )
     rows, everywhere, batch = shared(devices)
     f = functools.partial(made(experiment, graph, what), everywhere(state))

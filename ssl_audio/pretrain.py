@@ -302,15 +302,18 @@ def show(records: list[dict]) -> None:
     for task in dict.fromkeys(r["task"] for r in records):
         mine = [r for r in records if r["task"] == task]
         values = [r for r in mine if not report.difference(r["metric"])]
-        table = Table(title=f"{task}, {max(r['n'] for r in mine)} clips", title_justify="left")
         metrics = [m for m in dict.fromkeys(r["metric"] for r in values) if m not in BELOW]
-        for name in ("", *metrics):
-            table.add_column(name, no_wrap=not name)
-        for system in dict.fromkeys(r["system"] for r in values):
-            own = [r for r in values if r["system"] == system]
-            cells = {r["metric"]: "{:.3f} [{:.3f}, {:.3f}]".format(r["value"], *r["ci95"]) for r in own}
-            table.add_row(system, *(cells.get(metric, "") for metric in metrics))
-        Console().print(table)
+        title, longest = f"{task}, {max(r['n'] for r in mine)} clips", max(len(r["system"]) for r in values)
+        most = max(1, (Console().width - longest - 4) // 12)  # as many columns as leave words whole
+        for some in (metrics[i : i + most] for i in range(0, len(metrics), most)):
+            table = Table(title=title, title_justify="left")
+            for name in ("", *some):
+                table.add_column(name, no_wrap=not name)
+            for system in dict.fromkeys(r["system"] for r in values if r["metric"] in some):
+                own = [r for r in values if r["system"] == system]
+                cells = {r["metric"]: "{:.3f} [{:.3f}, {:.3f}]".format(r["value"], *r["ci95"]) for r in own}
+                table.add_row(system, *(cells.get(metric, "") for metric in some))
+            Console().print(table)
         for metric in BELOW:
             each = ["{system} {value:.3f}".format(**r) for r in values if r["metric"] == metric]
             if each:

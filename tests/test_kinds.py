@@ -119,3 +119,18 @@ def test_frames_of_the_log_mel_stand_where_the_sound_is(tmp_path):
     loud = times[x.max(1) > x.max() - 3]
     assert x.shape[1] == FRONTEND.mels and loud.min() == pytest.approx(1.0, abs=0.02)
     assert loud.max() == pytest.approx(1.1, abs=0.02)
+
+
+def test_every_number_is_seen_on_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    base = {"task": "gm/octave", "ci95": [0.25, 0.75], "n": 36, "seed": 0}
+    titles = ("EVAR compat", "MARBLE compat", "BEANS compat", "attentive", "", "knn", "kmeans nmi", "SUPERB")
+    records = [
+        base | {"system": system, "metric": f"{title} accuracy".strip(), "value": i / 1000 + 0.1 * (j + 1)}
+        for j, system in enumerate(("a-name-of-some-length", "random"))
+        for i, title in enumerate(titles)
+    ]
+    pretrain.show(records)
+    shown = capsys.readouterr().out
+    assert "…" not in shown and all(f"{r['value']:.3f}" in shown for r in records)
+    assert shown.count("gm/octave, 36 clips") == 2
