@@ -57,7 +57,7 @@ def run(
             only = sorted(set(a.names) ^ set(b.names))
             raise ValueError(f"{task.name}: {first} and {second} have other clips, such as {only[0]}")
         extra = {"model": f"{a.model} and {b.model}", "code": provenance.code()}
-        pairs = pairs_of(corpora[task.dataset], list(a.names)) if task.kind == "pairs" else None
+        pairs = pairs_of(task, corpora[task.dataset], a.names)
         new, _ = judge(
             task, a.labels, a.folds, a.groups, {name: a.x, other: b.x}, name, 0, extra, pairs=pairs
         )

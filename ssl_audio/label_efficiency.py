@@ -12,7 +12,8 @@ from ssl_audio.disk import write
 from ssl_audio.embed import embed, restore
 from ssl_audio.evaluate import linear, stats
 from ssl_audio.evaluate.folds import splits, standardise
-from ssl_audio.evaluate.tasks import Task, classified, columns, protocol_of
+from ssl_audio.evaluate.record import protocol_of
+from ssl_audio.evaluate.tasks import Task, classified, columns
 from ssl_audio.explore.plots import efficiency
 from ssl_audio.finetune import Finetune, few, finetune
 from ssl_audio.train import start

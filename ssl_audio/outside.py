@@ -166,9 +166,7 @@ def evaluate(
             "code": provenance.code(),
             "width": int(x.shape[1]),
         }
-        pairs = None
-        if task.kind == "pairs":
-            pairs = pairs_of(corpora[task.dataset], [clips.names[row] for row in rows])
+        pairs = pairs_of(task, corpora[task.dataset], (clips.names[row] for row in rows))
         records, _ = judge(
             task, labels, folds, groups, {path.stem: own}, path.stem, 0, extra, more=more, balance=balance,
             pairs=pairs,

@@ -186,12 +186,7 @@ def detected(run: Path, task: Task, store: Store, corpus) -> list[dict]:
     events = [[Event(*e) for e in corpus.events(clips[store.name(int(i))])] for i in rows]
     named = {experiment.name: own, "random": random, "logmel": floor}
     systems = {name: Frames(e.x, e.starts, e.times).of(rows) for name, e in named.items()}
-    extra = {
-        "data": store.hash,
-        "model": own.about["checkpoint"],
-        "code": provenance.code(),
-        "pretrained on": pretrained_on(run, experiment),
-    }
+    extra = origin(run, experiment, store, own.about["checkpoint"])
     return judge_events(task, events, folds, groups, systems, experiment.name, experiment.seed, extra)[0]
 
 
@@ -245,16 +240,9 @@ def evaluate(
             ready = {task.dataset: (store, *systems(run, store), deeper(run, store, more))}
         store, embeddings, experiment, checkpoint, inside = ready[task.dataset]
         labels, folds, groups, rows = columns(task, store)
-        extra = {
-            "data": store.hash,
-            "model": checkpoint,
-            "code": provenance.code(),
-            "pretrained on": pretrained_on(run, experiment),
-        }
+        extra = origin(run, experiment, store, checkpoint)
         chosen = {name: x[rows] for name, x in embeddings.items()}
-        pairs = None
-        if task.kind == "pairs":
-            pairs = pairs_of(corpora[task.dataset], [store.name(int(i)) for i in rows])
+        pairs = pairs_of(task, corpora[task.dataset], (store.name(int(i)) for i in rows))
         new, outcomes = judge(
             task, labels, folds, groups, chosen, experiment.name, experiment.seed, extra, more=more,
             balance=balance, pairs=pairs,
@@ -290,6 +278,16 @@ def written(
         run, about, store=store, labels=every, embedding=x, outcome=outcome, label=task.label,
         file=task.name.replace("/", "-") + ".html",
     )  # fmt: skip
+
+
+def origin(run: Path, experiment: Experiment, store: Store, checkpoint: str) -> dict[str, str]:
+    """What made a run's records."""
+    return {
+        "data": store.hash,
+        "model": checkpoint,
+        "code": provenance.code(),
+        "pretrained on": pretrained_on(run, experiment),
+    }
 
 
 def pretrained_on(run: Path, experiment: Experiment) -> str:

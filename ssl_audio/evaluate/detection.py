@@ -17,7 +17,7 @@ from ssl_audio.evaluate import linear, stats
 from ssl_audio.evaluate.classes import f1, ratio
 from ssl_audio.evaluate.events import Event, by_event, by_segment, from_frames
 from ssl_audio.evaluate.folds import Split, finite, inner, splits, standardise
-from ssl_audio.evaluate.record import Sheet
+from ssl_audio.evaluate.record import Sheet, protocol_of
 from ssl_audio.evaluate.tagging import DRAWS
 
 if TYPE_CHECKING:
@@ -101,11 +101,12 @@ def detect(
     z = linear.rotate(np.concatenate([standard(x), units]), np.arange(len(x)))
     z, basis = z[: len(x)], z[len(x) :, :-1]
 
-    def found(clips, w, least) -> list[list[Event]]:
+    def found(clips, w, *leasts) -> list[list[list[Event]]]:
+        """Of each clip the events by each least duration."""
         plain, out = basis @ w[:-1], []
         for rows in (slice(frames.starts[i], frames.starts[i + 1]) for i in clips):
             p = expit(standard(frames.x[rows]) @ plain + w[-1])
-            out.append(from_frames(p, frames.times[rows], labels, 0.5, SMOOTH, least))
+            out.append([from_frames(p, frames.times[rows], labels, 0.5, SMOOTH, least) for least in leasts])
         return out
 
     parts = inner(folds, groups, split)
@@ -118,10 +119,9 @@ def detect(
             linear.solve(z[~out], truth[~out], len(labels), strength, w, 1e-4)
             for out, w in zip(held, fits, strict=True)
         ]
-        right = []
-        for least in LEAST:
-            each = [found(split.train[part], w, least) for part, w in zip(parts, fits, strict=True)]
-            right.append(by_event(wanted, [clip for clips in each for clip in clips], labels).f1)
+        each = [found(split.train[part], w, *LEAST) for part, w in zip(parts, fits, strict=True)]
+        by_least = zip(*(clip for clips in each for clip in clips), strict=True)
+        right = [by_event(wanted, clips, labels).f1 for clips in by_least]
         best = int(np.argmax(right))  # of equals the shorter
         tried.append((right[best], strength, LEAST[best]))
         quality = [f1 for f1, *_ in tried]
@@ -130,7 +130,7 @@ def detect(
     # of equals the weakest penalty, whose probabilities are the furthest from 0.5
     _, strength, least = tried[int(np.flatnonzero(np.equal(quality, max(quality)))[-1])]
     w = linear.solve(z, truth, len(labels), strength)
-    return found(split.test, w, least), {"C": strength, "least": least}
+    return [clip for (clip,) in found(split.test, w, least)], {"C": strength, "least": least}
 
 
 def longest(events: Sequence[Sequence[Event]], clips: Int64[np.ndarray, " m"]) -> str:
@@ -204,7 +204,7 @@ def judge(
                 clips = [[Event(0.0, float(ends[i]), label)] for i in split.test]
             each |= dict(zip(split.test, clips, strict=True))
         found[name] = [each[i] for i in tested]
-    where = f"{task.note}; " * bool(task.note) + "ci95: percentile bootstrap over groups"
+    where = protocol_of(task)
     fitted = (
         f"frames: standardised, a logistic regression a class on at most {FRAMES:,} training frames, evenly "
         f"drawn by the seed; C of {list(strengths)}, rising until two in a row are worse, and the least "
@@ -225,8 +225,7 @@ def judge(
             protocol = fitted if name in systems else floor
             sheet.add(name, metric, value[name][metric], spread[name][metric], protocol, **about)
     if ours is not None:
-        levels, draws = ({name: each["onset F1"] for name, each in of.items()} for of in (value, spread))
-        sheet.differences(ours, "onset F1", levels, draws, fitted)
+        sheet.differences(ours, "onset F1", value, spread, fitted)
     return sheet.records, found
 
 

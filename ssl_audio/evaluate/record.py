@@ -2,13 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
+if TYPE_CHECKING:
+    from ssl_audio.evaluate.tasks import Task
+
 LOWER = frozenset({"EER", "minDCF", "MAE", "segment error rate"})
 """Metrics of which less is better; of all others more."""
+
+
+def protocol_of(task: "Task") -> str:
+    """What a record's protocol says of folds and interval."""
+    return (f"{task.note}; " if task.note else "") + "ci95: percentile bootstrap over groups"
 
 
 @dataclass
@@ -57,25 +65,25 @@ class Sheet:
         self,
         ours: str,
         metric: str,
-        values: Mapping[str, float],
-        draws: Mapping[str, Float[np.ndarray, " draws"]],
+        values: Mapping[str, Mapping[str, float]],
+        draws: Mapping[str, Mapping[str, Float[np.ndarray, " draws"]]],
         protocol: str,
     ) -> None:
         """Add "ours - other" of every other system: the same groups are drawn for both, p is the bootstrap's.
 
-        values, draws: of `metric` by system. The best of the others gets "best_floor".
+        values, draws: by system and metric. The best of the others gets "best_floor".
         """
         others = [name for name in values if name != ours]
         sign = -1 if metric in LOWER else 1
-        best = max(others, key=lambda name: sign * values[name], default=None)
+        best = max(others, key=lambda name: sign * values[name][metric], default=None)
         for name in others:
-            gain = draws[ours] - draws[name]
+            gain = draws[ours][metric] - draws[name][metric]
             gain = gain[~np.isnan(gain)]
             p = min(1.0, 2 * min((gain <= 0).mean(), (gain >= 0).mean()) + 1 / len(gain))
             self.add(
                 f"{ours} - {name}",
                 f"{metric} difference",
-                values[ours] - values[name],
+                values[ours][metric] - values[name][metric],
                 gain,
                 f"paired by draw, p by the bootstrap; {protocol}",
                 best_floor=name == best,

@@ -8,7 +8,7 @@ from jaxtyping import Float, Shaped
 
 from ssl_audio.evaluate import ridge, stats
 from ssl_audio.evaluate.folds import Scored, splits
-from ssl_audio.evaluate.record import Sheet
+from ssl_audio.evaluate.record import Sheet, protocol_of
 
 if TYPE_CHECKING:
     from ssl_audio.evaluate.tasks import Task
@@ -54,15 +54,12 @@ def resampled(
     wanted = {"n": np.ones(len(truth)), "e": abs(predicted - truth), "ee": (predicted - truth) ** 2}
     wanted |= {"t": truth - truth.mean(), "tt": (truth - truth.mean()) ** 2}
     sums = {name: stats.by_group(values, groups)[0] for name, values in wanted.items()}
-    count = len(sums["n"])
-    if count < 2:
-        raise ValueError(f"{count} group(s): an interval over groups needs two or more; give finer groups")
 
     def measures(n, e, ee, t, tt):
         with np.errstate(invalid="ignore", divide="ignore"):
             return {"R2": 1 - ee / (tt - t**2 / n), "MAE": e / n}
 
-    often = np.concatenate([*stats.draws(np.ones(count, np.int64), DRAWS, seed)]).astype(np.float64)
+    often = np.concatenate([*stats.draws(np.ones(len(sums["n"]), np.int64), DRAWS, seed)]).astype(np.float64)
     drawn = measures(**{name: often @ values for name, values in sums.items()})
     whole = measures(**{name: values.sum() for name, values in sums.items()})
     return {name: float(v) for name, v in whole.items()}, {
@@ -91,19 +88,19 @@ def judge(
     outcomes["mean"] = mean(truth, folds, groups, task.test)
     tested = outcomes["mean"].tested
     wanted, group = truth[tested], groups[tested]
-    where = f"{task.note}; " * bool(task.note) + "ci95: percentile bootstrap over groups"
+    where = protocol_of(task)
     fitted = (
         f"ridge regression: standardised, alpha of {list(ridge.PENALTIES)} by cross-validation within the "
         f"training folds, {where}"
     )
     sheet = Sheet(task.name, len(tested), len(np.unique(group)), seed, extra)
-    found = {name: resampled(out.scores[:, 0], wanted, group, seed) for name, out in outcomes.items()}
-    for name, (values, draws) in found.items():
+    value, spread = {}, {}
+    for name, out in outcomes.items():
+        value[name], spread[name] = resampled(out.scores[:, 0], wanted, group, seed)
         protocol = fitted if name in systems else f"mean of the training folds, {where}"
-        about = {"chosen": outcomes[name].chosen} if outcomes[name].chosen else {}
-        for metric in values:
-            sheet.add(name, metric, values[metric], draws[metric], protocol, **about)
+        about = {"chosen": out.chosen} if out.chosen else {}
+        for metric in value[name]:
+            sheet.add(name, metric, value[name][metric], spread[name][metric], protocol, **about)
     if ours is not None:
-        value, draw = ({name: pair[i]["R2"] for name, pair in found.items()} for i in (0, 1))
-        sheet.differences(ours, "R2", value, draw, fitted)
+        sheet.differences(ours, "R2", value, spread, fitted)
     return sheet.records, outcomes

@@ -24,9 +24,6 @@ def means(
     total: Float[np.ndarray, " g"], size: Float[np.ndarray, " g"], n: int = 2000, seed: int = 0
 ) -> Float[np.ndarray, " draws"]:
     """Mean over clips in each of n draws of whole groups. ValueError: fewer than two groups."""
-    count = len(size)
-    if count < 2:
-        raise ValueError(f"{count} group(s): an interval over groups needs two or more; give finer groups")
     # groups with the same total and size are exchangeable: drawing how often each such kind comes
     # is the same as drawing groups one by one, and with right-or-wrong values there are few kinds
     kinds, often = np.unique(np.stack([total, size]), axis=1, return_counts=True)
@@ -39,9 +36,11 @@ def draws(
 ) -> Iterator[Int64[np.ndarray, "some kinds"]]:
     """How often each kind of group comes in each of n draws of as many groups as there are, some at a time.
 
-    often: groups of each kind.
+    often: groups of each kind. ValueError: fewer than two groups.
     """
     rng, count = np.random.default_rng(seed), int(often.sum())
+    if count < 2:
+        raise ValueError(f"{count} group(s): an interval over groups needs two or more; give finer groups")
     step = max(1, 4_000_000 // len(often))  # so that a million kinds don't fill the memory
     for start in range(0, n, step):
         yield rng.multinomial(count, often / count, size=min(step, n - start))

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Shaped
 
 from ssl_audio.evaluate import linear, multilabel, stats
 from ssl_audio.evaluate.folds import Outcome, Scored, splits
-from ssl_audio.evaluate.record import Sheet
+from ssl_audio.evaluate.record import Sheet, protocol_of
 
 if TYPE_CHECKING:
     from ssl_audio.evaluate.tasks import Task
@@ -60,10 +60,6 @@ def resampled(
 ) -> dict[str, Float[np.ndarray, " draws"]]:
     """`measures` in each of n draws of whole groups; the same seed draws the same groups."""
     names, group = np.unique(groups, return_inverse=True)
-    if len(names) < 2:
-        raise ValueError(
-            f"{len(names)} group(s): an interval over groups needs two or more; give finer groups"
-        )
     counts = np.concatenate([*stats.draws(np.ones(len(names), np.int64), n, seed)])
     found: list[tuple] = []
     for some in np.array_split(counts, -(-n * len(group) // 4_000_000)):  # bounded memory
@@ -107,7 +103,7 @@ def judge(
     outcomes["majority"] = prior(truth, folds, groups, task.test)
     tested = outcomes["majority"].tested
     wanted, group = truth[tested], groups[tested]
-    where = f"{task.note}; " * bool(task.note) + "ci95: percentile bootstrap over groups"
+    where = protocol_of(task)
     fitted = (
         f"linear: standardised, a logistic regression a class, C of {list(strengths)} by cross-validation "
         f"within the training folds, {where}"
@@ -134,6 +130,5 @@ def judge(
             protocol = f"{title}'s probe, {where}"
             sheet.add(name, f"{title} mAP", found["mAP"], draws["mAP"], protocol, chosen=out.chosen)
     if ours is not None:
-        levels, draws = ({name: each["mAP"] for name, each in of.items()} for of in (value, spread))
-        sheet.differences(ours, "mAP", levels, draws, fitted)
+        sheet.differences(ours, "mAP", value, spread, fitted)
     return sheet.records, outcomes

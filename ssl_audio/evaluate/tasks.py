@@ -1,6 +1,6 @@
 """Tasks, one line each, and the judge: embeddings of several systems in, records with intervals out."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -22,7 +22,7 @@ from ssl_audio.evaluate import (
     verification,
 )
 from ssl_audio.evaluate.folds import Outcome, Scored, splits
-from ssl_audio.evaluate.record import Sheet
+from ssl_audio.evaluate.record import Sheet, protocol_of
 
 Published = Literal[
     "hear", "hear-strict", "x-ares", "x-ares-strict", "evar", "evar-strict", "marble", "marble-strict",
@@ -251,12 +251,12 @@ def columns(
     return labels[rows], folds, groups, rows
 
 
-def pairs_of(corpus: Any, names: Sequence[str]) -> Int64[np.ndarray, "p 2"] | None:
-    """The published trials of a data set as rows of `names`; None: it has none.
+def pairs_of(task: Task, corpus: Any, names: Iterable[str]) -> Int64[np.ndarray, "p 2"] | None:
+    """The published trials of a task of pairs as rows of `names`; None: it has none, or is of another kind.
 
     ValueError: a clip of the trials isn't among the names.
     """
-    if not hasattr(corpus, "trials"):
+    if task.kind != "pairs" or not hasattr(corpus, "trials"):
         return None
     at = {name: i for i, name in enumerate(names)}
     pairs = [(one, other) for _, one, other in corpus.trials()]
@@ -285,11 +285,6 @@ def sums(
     """[[right more often than the other, clips] of each group], for pooling over seeds (`stats.pooled`)."""
     total, size = stats.by_group(a.astype(np.float64) - b.astype(np.float64), groups)
     return [[int(t), int(s)] for t, s in zip(total, size, strict=True)]
-
-
-def protocol_of(task: Task) -> str:
-    """What a record's protocol says of folds and interval."""
-    return (f"{task.note}; " if task.note else "") + "ci95: percentile bootstrap over groups"
 
 
 def judge(

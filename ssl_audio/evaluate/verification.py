@@ -175,6 +175,5 @@ def judge(
         for metric, value in values[name].items():
             sheet.add(name, metric, value, draws[name][metric], protocol, pairs=len(chosen))
     if ours is not None:
-        value, draw = ({name: each["EER"] for name, each in of.items()} for of in (values, draws))
-        sheet.differences(ours, "EER", value, draw, protocol)
+        sheet.differences(ours, "EER", values, draws, protocol)
     return sheet.records, scores

@@ -146,7 +146,7 @@ def test_superb_is_pytorchs():
     rng = np.random.default_rng(0)
     x, y = 30 * rng.standard_normal((40, 3, 6)).astype(np.float32), np.eye(2)[rng.integers(2, size=40)]
     data = [jnp.asarray(a, jnp.float32) for a in (x[:30], y[:30], x[30:], y[30:])]
-    order = superb.shuffled(30, 12, 8, 0).reshape(1, 12, 8)
+    order = perceptron.shuffled(30, 12, 8, 0).reshape(1, 12, 8)
     net, _ = superb.fit(*data, jnp.asarray(order), jax.random.key(0), several=False)
 
     start = superb.init(jax.random.key(0), (6, superb.WIDTH, 2))
@@ -190,12 +190,12 @@ def test_superb_finds_the_layer_that_knows(monkeypatch):
 
 
 def test_orders_hold_every_row_once_an_epoch():
-    order = superb.shuffled(50, 20, 8, 0)
+    order = perceptron.shuffled(50, 20, 8, 0)
     assert order.shape == (20, 8)
     for epoch in range(3):
         rows = order[6 * epoch : 6 * epoch + 6].ravel()
         assert len(set(rows.tolist())) == 48
-    assert superb.shuffled(5, 3, 8, 0).shape == (3, 5)
+    assert perceptron.shuffled(5, 3, 8, 0).shape == (3, 5)
 
 
 def test_pieces_of_frames():

@@ -142,7 +142,7 @@ def test_draws_are_of_whole_speakers():
 
 def test_published_trials_become_rows():
     corpus = types.SimpleNamespace(trials=lambda: [(1, "b", "a"), (0, "c", "b")])
-    np.testing.assert_array_equal(pairs_of(corpus, ["a", "b", "c"]), [[1, 0], [2, 1]])
-    assert pairs_of(types.SimpleNamespace(), ["a"]) is None
+    np.testing.assert_array_equal(pairs_of(TASK, corpus, ["a", "b", "c"]), [[1, 0], [2, 1]])
+    assert pairs_of(TASK, types.SimpleNamespace(), ["a"]) is None
     with pytest.raises(ValueError, match="1 clips of the trials aren't here, such as c"):
-        pairs_of(corpus, ["a", "b"])
+        pairs_of(TASK, corpus, ["a", "b"])

@@ -16,9 +16,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from ssl_audio.evaluate.folds import standardise
-from ssl_audio.evaluate.protocols.hear import TX, Form, adam, loss_of, parts, score_of
-from ssl_audio.evaluate.protocols.perceptron import init
-from ssl_audio.evaluate.protocols.superb import shuffled
+from ssl_audio.evaluate.protocols.hear import Form, adam, loss_of, parts, score_of
+from ssl_audio.evaluate.protocols.perceptron import init, looked, shuffled
 
 EPOCHS, BATCH, RATE, WIDTH, PIECES = 60, 64, 1e-3, 128, 32
 
@@ -77,19 +76,7 @@ def fit(
         grads = jax.grad(lambda net: loss_of(forward(net, x[rows]), y[rows], several))(net)
         return adam(net, grads, opt, RATE), None
 
-    def epoch(carry, part):
-        net, opt, best, most, which = carry
-        at, rows = part
-        (net, opt), _ = jax.lax.scan(step, (net, opt), rows)
-        score = score_of(forward(net, valid_x), valid_y, several)
-        better = score > most
-        best = jax.tree.map(lambda a, b: jnp.where(better, a, b), net, best)
-        return (net, opt, best, jnp.maximum(score, most), jnp.where(better, at, which)), None
-
-    start = (net, TX.init(net), net, -jnp.inf, jnp.int32(0))
-    epochs = jnp.arange(1, len(order) + 1, dtype=jnp.int32)
-    (_, _, best, _, which), _ = jax.lax.scan(epoch, start, (epochs, order))
-    return best, which
+    return looked(net, step, order, lambda net: score_of(forward(net, valid_x), valid_y, several))
 
 
 def predict(

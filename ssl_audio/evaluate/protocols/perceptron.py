@@ -2,13 +2,13 @@
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ssl_audio.evaluate.protocols.hear import TX, adam, loss_of, score_of
 
@@ -138,3 +138,35 @@ def fit(
 def scores(net: Any, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n c"]:
     """Of rows on the host."""
     return np.asarray(forward(net, jnp.asarray(x, jnp.float32)))
+
+
+def looked(
+    net: Any, step: Callable, order: Int[Array, "looks every b"], score: Callable
+) -> tuple[Any, Array]:
+    """The net of the best look, and which look that was, from 1.
+
+    step: ((net, state of Adam), rows) -> the next, None. order: the rows of each step between two looks.
+    score: net -> what is as large as can be.
+    """
+
+    def look(carry, part):
+        net, opt, best, most, which = carry
+        at, rows = part
+        (net, opt), _ = jax.lax.scan(step, (net, opt), rows)
+        now = score(net)
+        better = now > most
+        best = jax.tree.map(lambda a, b: jnp.where(better, a, b), net, best)
+        return (net, opt, best, jnp.maximum(now, most), jnp.where(better, at, which)), None
+
+    start = (net, TX.init(net), net, -jnp.inf, jnp.int32(0))
+    looks = jnp.arange(1, len(order) + 1, dtype=jnp.int32)
+    (_, _, best, _, which), _ = jax.lax.scan(look, start, (looks, order))
+    return best, which
+
+
+def shuffled(n: int, steps: int, batch: int, seed: int) -> Int[np.ndarray, "steps b"]:
+    """Rows of each step: all n in a new order, again and again; what doesn't fill a batch is left out."""
+    rng, batch = np.random.default_rng(seed), min(batch, n)
+    each = n // batch
+    orders = [rng.permutation(n)[: each * batch].reshape(each, batch) for _ in range(-(-steps // each))]
+    return np.concatenate(orders)[:steps].astype(np.int32)

@@ -20,8 +20,8 @@ import optax
 from jaxtyping import Array, Float, Int, Shaped
 
 from ssl_audio.evaluate.folds import finite
-from ssl_audio.evaluate.protocols.hear import TX, Form, adam, loss_of, parts, score_of
-from ssl_audio.evaluate.protocols.perceptron import init
+from ssl_audio.evaluate.protocols.hear import Form, adam, loss_of, parts, score_of
+from ssl_audio.evaluate.protocols.perceptron import init, looked, shuffled
 
 STEPS, EVERY, BATCH, RATE, WIDTH = 30_000, 1_000, 32, 1e-4, 256
 
@@ -61,27 +61,7 @@ def fit(
         short = jnp.minimum(1.0, 1 / (optax.tree.norm(grads) + 1e-6))
         return adam(net, jax.tree.map(lambda g: g * short, grads), opt, RATE), None
 
-    def look(carry, part):
-        net, opt, best, most, which = carry
-        at, rows = part
-        (net, opt), _ = jax.lax.scan(step, (net, opt), rows)
-        score = score_of(forward(net, valid_x), valid_y, several)
-        better = score > most
-        best = jax.tree.map(lambda a, b: jnp.where(better, a, b), net, best)
-        return (net, opt, best, jnp.maximum(score, most), jnp.where(better, at, which)), None
-
-    start = (net, TX.init(net), net, -jnp.inf, jnp.int32(0))
-    looks = jnp.arange(len(order), dtype=jnp.int32)
-    (_, _, best, _, which), _ = jax.lax.scan(look, start, (looks, order))
-    return best, which
-
-
-def shuffled(n: int, steps: int, batch: int, seed: int) -> Int[np.ndarray, "steps b"]:
-    """Rows of each step: all n in a new order, again and again; what doesn't fill a batch is left out."""
-    rng, batch = np.random.default_rng(seed), min(batch, n)
-    each = n // batch
-    orders = [rng.permutation(n)[: each * batch].reshape(each, batch) for _ in range(-(-steps // each))]
-    return np.concatenate(orders)[:steps].astype(np.int32)
+    return looked(net, step, order, lambda net: score_of(forward(net, valid_x), valid_y, several))
 
 
 def predict(
