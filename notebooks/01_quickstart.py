@@ -35,7 +35,8 @@ from ssl_audio import config, pretrain
 from ssl_audio.audio.build import build
 from ssl_audio.audio.store import Store
 from ssl_audio.datasets import gm_instruments
-from ssl_audio.evaluate.tasks import columns, find, judge
+from ssl_audio.evaluate.judging import judge
+from ssl_audio.evaluate.tasks import columns, find
 from ssl_audio.explore import plots, project
 from ssl_audio.quickstart import experiment
 

@@ -37,7 +37,8 @@ from ssl_audio.card import card
 from ssl_audio.datasets import gm_instruments
 from ssl_audio.embed import embed
 from ssl_audio.evaluate import classes, cluster, clusterings, fewshot, geometry, protocols, stats
-from ssl_audio.evaluate.tasks import columns, find, judge
+from ssl_audio.evaluate.judging import judge
+from ssl_audio.evaluate.tasks import columns, find
 from ssl_audio.explore import plots
 from ssl_audio.quickstart import experiment
 

@@ -15,7 +15,8 @@ from ssl_audio.audio.store import Store
 from ssl_audio.config import Experiment
 from ssl_audio.disk import write
 from ssl_audio.embed import embed, logmel
-from ssl_audio.evaluate.tasks import Task, classified, columns, judge
+from ssl_audio.evaluate.judging import judge
+from ssl_audio.evaluate.tasks import Task, classified, columns
 from ssl_audio.explore.plots import comparison
 from ssl_audio.train import make_step, parameters, start
 

@@ -80,6 +80,7 @@ def quickstart(args: list[str]) -> None:
 
 def store(args: list[str]) -> None:
     """Decode a folder, a CSV or a known data set once, into a store."""
+    import inspect
     from pathlib import Path
     from typing import Annotated
 
@@ -95,6 +96,7 @@ def store(args: list[str]) -> None:
         /,
         out: Path,
         rate: int = 16_000,
+        part: str = "",
         clean: tuple[str, ...] = (),
         workers: int | None = None,
     ) -> None:
@@ -107,6 +109,7 @@ def store(args: list[str]) -> None:
                 (`ssl-audio tasks` lists them).
             out: the store's folder.
             rate: samples a second of the store, Hz.
+            part: of a data set that has several, such as bats of beans, v0.01 of speech_commands.
             clean: steps in their order, e.g. dc band:100:7000 loudness:-23. They are: dc (remove the offset),
                 band:LOW:HIGH (pass band, Hz; LOW 0 or no HIGH: open), gate:DB, gate-moving:DB, wiener:DB
                 (turn steady, or moving, noise down by DB, 20), wavelet (white noise), trim (silence at both
@@ -114,7 +117,14 @@ def store(args: list[str]) -> None:
             workers: processes that decode; default: one a core.
         """
         known = corpora()
-        clips = known[source].clips() if source in known and not Path(source).exists() else scan(source)
+        if source not in known or Path(source).exists():
+            if part:
+                raise ValueError(f"{source}: --part {part} is of data sets; a folder or a CSV has none")
+            clips = scan(source)
+        elif part and "part" not in inspect.signature(known[source].clips).parameters:
+            raise ValueError(f"{source}: this data set has no parts; leave --part out")
+        else:
+            clips = known[source].clips(**({"part": part} if part else {}))
         print(build(clips, out, rate=rate, clean=steps(clean), workers=workers, title=Path(source).name))
 
     parse(run, args, "store")
@@ -250,8 +260,8 @@ def evaluate(args: list[str]) -> None:
 
     import tyro
 
+    from ssl_audio.evaluate.judging import More
     from ssl_audio.evaluate.linear import Balance
-    from ssl_audio.evaluate.tasks import More
 
     def go(
         run: Annotated[Path, tyro.conf.Positional],

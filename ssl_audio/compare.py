@@ -13,7 +13,8 @@ from rich.table import Table
 from ssl_audio import config, outside, provenance, report
 from ssl_audio.embed import embed
 from ssl_audio.evaluate import stats
-from ssl_audio.evaluate.tasks import Task, columns, find, judge, pairs_of
+from ssl_audio.evaluate.judging import judge
+from ssl_audio.evaluate.tasks import Task, clips_of, columns, find, pairs_of
 from ssl_audio.pretrain import prepared
 
 
@@ -23,7 +24,7 @@ class Found:
 
     def __init__(self, source: Path, task: Task, corpora: dict[str, Any]):
         if source.is_file():
-            listed = outside.Listed(corpora[task.dataset].clips())
+            listed = outside.Listed(clips_of(task, corpora))
             names, x = outside.read(source)
             labels, folds, groups, rows = columns(task, listed)
             x, named = x[outside.matched(source, names, listed, rows)], np.array(listed.names)[rows]

@@ -16,8 +16,9 @@ from jaxtyping import Float, Int64, Shaped
 
 from ssl_audio import provenance, report
 from ssl_audio.audio.store import Clip
+from ssl_audio.evaluate.judging import More, fits, judge
 from ssl_audio.evaluate.linear import Balance
-from ssl_audio.evaluate.tasks import More, columns, find, fits, judge, pairs_of
+from ssl_audio.evaluate.tasks import clips_of, columns, find, pairs_of
 
 
 class Listed:
@@ -155,9 +156,10 @@ def evaluate(
     for task in found:
         fits(task, more, balance)
     for task in found:
-        if task.dataset not in listed:
-            listed[task.dataset] = Listed(corpora[task.dataset].clips())
-        clips = listed[task.dataset]
+        key = task.dataset, task.part
+        if key not in listed:
+            listed[key] = Listed(clips_of(task, corpora))
+        clips = listed[key]
         labels, folds, groups, rows = columns(task, clips)
         own = x[matched(path, names, clips, rows)]
         extra = {

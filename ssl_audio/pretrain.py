@@ -20,8 +20,9 @@ from ssl_audio.datasets.fetch import cache
 from ssl_audio.embed import embed, logmel, logmel_frames
 from ssl_audio.evaluate import leaderboard
 from ssl_audio.evaluate.collapse import look
+from ssl_audio.evaluate.judging import More, fits, judge
 from ssl_audio.evaluate.linear import Balance
-from ssl_audio.evaluate.tasks import More, Task, columns, find, fits, judge, pairs_of
+from ssl_audio.evaluate.tasks import Task, clips_of, columns, find, pairs_of
 from ssl_audio.train import train
 
 FIT_CLIPS = 1000
@@ -161,7 +162,7 @@ def systems(run: Path | str, store: Store) -> tuple[dict[str, np.ndarray], Exper
 
 
 def deeper(run: Path, store: Store, more: Collection[str]) -> dict[str, dict[str, np.ndarray]]:
-    """Layers and frames of a run and of its random twin, where measures ask for them (`tasks.judge`)."""
+    """Layers and frames of a run and of its random twin, where measures ask for them (`judging.judge`)."""
     from ssl_audio.evaluate.protocols import INPUTS
     from ssl_audio.evaluate.protocols.attentive import pieces
 
@@ -173,7 +174,7 @@ def deeper(run: Path, store: Store, more: Collection[str]) -> dict[str, dict[str
     return found
 
 
-def detected(run: Path, task: Task, store: Store, corpus) -> list[dict]:
+def detected(run: Path, task: Task, store: Store, corpora: dict) -> list[dict]:
     """Records of a task of events: frames of a run, of its random twin and of its log-mel spectrogram."""
     from ssl_audio.evaluate.detection import Frames
     from ssl_audio.evaluate.detection import judge as judge_events
@@ -182,7 +183,10 @@ def detected(run: Path, task: Task, store: Store, corpus) -> list[dict]:
     experiment, own = config.load_run(run), embed(run, store, "frames")
     random, floor = embed(run, store, "frames", random=True), logmel_frames(experiment, store)
     _, folds, groups, rows = columns(task, store)
-    clips = {clip.name or str(clip.path): clip for clip in corpus.clips()}
+    clips, corpus = (
+        {clip.name or str(clip.path): clip for clip in clips_of(task, corpora)},
+        corpora[task.dataset],
+    )
     events = [[Event(*e) for e in corpus.events(clips[store.name(int(i))])] for i in rows]
     named = {experiment.name: own, "random": random, "logmel": floor}
     systems = {name: Frames(e.x, e.starts, e.times).of(rows) for name, e in named.items()}
@@ -195,11 +199,12 @@ def prepared(task: Task, rate: int, corpora: dict) -> Store:
 
     Where another process is building it, this one waits.
     """
-    path, told = cache() / "stores" / f"{task.dataset}-{rate}", False
-    clips = corpora[task.dataset].clips()
+    name = f"{task.dataset}-{task.part}" if task.part else task.dataset
+    path, told = cache() / "stores" / f"{name}-{rate}", False
+    clips = clips_of(task, corpora)
     while True:
         try:
-            build(clips, path, rate=rate, title=task.dataset)
+            build(clips, path, rate=rate, title=name)
             return Store(path)
         except BlockingIOError:
             if not told:
@@ -230,15 +235,16 @@ def evaluate(
     rate = began.frontend.rate
     for task in found:
         if task.kind == "events":
-            new = detected(run, task, prepared(task, rate, corpora), corpora[task.dataset])
+            new = detected(run, task, prepared(task, rate, corpora), corpora)
             records += new
             report.append(results / f"{began.name}.json", new)
             show(new)
             continue
-        if task.dataset not in ready:
+        key = task.dataset, task.part
+        if key not in ready:
             store = prepared(task, rate, corpora)
-            ready = {task.dataset: (store, *systems(run, store), deeper(run, store, more))}
-        store, embeddings, experiment, checkpoint, inside = ready[task.dataset]
+            ready = {key: (store, *systems(run, store), deeper(run, store, more))}
+        store, embeddings, experiment, checkpoint, inside = ready[key]
         labels, folds, groups, rows = columns(task, store)
         extra = origin(run, experiment, store, checkpoint)
         chosen = {name: x[rows] for name, x in embeddings.items()}

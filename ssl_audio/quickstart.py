@@ -16,7 +16,8 @@ from ssl_audio.config import Data, Experiment, View
 from ssl_audio.datasets import gm_instruments
 from ssl_audio.encoders import AudioNTT
 from ssl_audio.evaluate import stats
-from ssl_audio.evaluate.tasks import columns, find, judge, sums
+from ssl_audio.evaluate.judging import judge, sums
+from ssl_audio.evaluate.tasks import columns, find
 from ssl_audio.explore import page
 from ssl_audio.finetune import Finetune, few, finetune
 from ssl_audio.methods import SimCLR

@@ -90,6 +90,9 @@ def test_errors_of_store(tones):
     Path("bad/a.wav").write_bytes(b"not a sound")
     assert "a.wav: not a sound file" in fault("store", "bad", "--out", "s")
     assert "no such folder" in fault("store", "nowhere", "--out", "s")
+    assert "--part bats is of data sets" in fault("store", "bad", "--part", "bats", "--out", "s")
+    assert "this data set has no parts" in fault("store", "gm_instruments", "--part", "x", "--out", "s")
+    assert "'x': no set of beans; it has watkins" in fault("store", "beans", "--part", "x", "--out", "s")
     assert not Path("s/manifest.json").exists()
 
 

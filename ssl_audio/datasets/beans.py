@@ -44,26 +44,26 @@ TABLES = {
 }
 
 
-def clips(root: Path | str | None = None, dataset: str = "watkins") -> list[Clip]:
+def clips(root: Path | str | None = None, part: str = "watkins") -> list[Clip]:
     """One clip a row of the set's three tables. root: BEANS's folder, with data/; None: found.
 
     Args:
-        dataset: one of `TABLES`.
+        part: one of `TABLES`.
 
     Raises:
         FileNotFoundError: if a table or sound files are missing.
         ValueError: for another set, or if a table isn't BEANS's.
     """
-    if dataset not in TABLES:
-        raise ValueError(f"{dataset!r}: no set of beans; it has {', '.join(TABLES)}")
+    if part not in TABLES:
+        raise ValueError(f"{part!r}: no set of beans; it has {', '.join(TABLES)}")
     if root is None:
-        how = f"clone {HOMEPAGE} there and run its script for {dataset} in scripts/"
-        root = fetch.find(NAME, TABLES[dataset].format("train"), how)
+        how = f"clone {HOMEPAGE} there and run its script for {part} in scripts/"
+        root = fetch.find(NAME, TABLES[part].format("train"), how)
     folder = Path(root)
-    recordists = _recordists(folder / "data" / "cbi" / "train.csv") if dataset == "cbi" else {}
+    recordists = _recordists(folder / "data" / "cbi" / "train.csv") if part == "cbi" else {}
     found = []
     for fold in ("train", "valid", "test"):
-        table = folder / TABLES[dataset].format(fold)
+        table = folder / TABLES[part].format(fold)
         for row in _rows(table, folder):
             file = folder / row["path"]
             found.append(
@@ -72,8 +72,8 @@ def clips(root: Path | str | None = None, dataset: str = "watkins") -> list[Clip
                     labels={"label": row["label"]},
                     fold=fold,
                     group=recordists.get(file.stem, ""),
-                    licence=LICENCES[dataset],
-                    name=f"{dataset}/{file.name}",
+                    licence=LICENCES[part],
+                    name=f"{part}/{file.name}",
                 )
             )
     return found

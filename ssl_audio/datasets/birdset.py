@@ -37,11 +37,12 @@ COLUMNS = ("filepath", "__index_level_0__", "ebird_code", "ebird_code_multilabel
 
 
 def clips(
-    root: Path | str | None = None, subset: str = "HSN", splits: Sequence[str] | None = None
+    root: Path | str | None = None, part: str = "HSN", splits: Sequence[str] | None = None
 ) -> list[Clip]:
     """One clip a row of the subset's tables, {subset}_metadata_{split}.parquet.
 
     Args:
+        part: the subset, such as HSN, POW, XCM.
         root: the subset's folder, with the tables, and at any depth the sound files of the unpacked archives;
             None: found.
         splits: of "train", "test_5s", "test"; None is the first two, of XCM and XCL the first.
@@ -52,13 +53,13 @@ def clips(
         ValueError: if a table isn't BirdSet's.
     """
     if root is None:
-        how = f"download {URL}/{subset} and unpack its archives in the same folder"
-        root = fetch.find(NAME, subset, how) / subset
-    folder, whole = Path(root), subset.startswith("XC")
+        how = f"download {URL}/{part} and unpack its archives in the same folder"
+        root = fetch.find(NAME, part, how) / part
+    folder, whole = Path(root), part.startswith("XC")
     files = {f.name: f for f in sorted(folder.rglob("*.ogg"))}
     found = []
     for split in splits or (("train",) if whole else ("train", "test_5s")):
-        table = folder / f"{subset}_metadata{'' if whole else f'_{split}'}.parquet"
+        table = folder / f"{part}_metadata{'' if whole else f'_{split}'}.parquet"
         rows = _rows(table)
         missing = [name for name, _ in rows if name not in files]
         if missing:

@@ -1,14 +1,14 @@
 """nsynth: 305,979 single notes of 1,006 instruments, 4 s each, 16 kHz mono, made from sample libraries.
 
 Columns: `pitch` (MIDI number), `velocity` (MIDI), `family` (11), `source` (acoustic, electronic, synthetic),
-`instrument` (1,006, also the group), `qualities` (of 10, joined by "|", may be empty). `fold` is the
+`instrument` (1,006, also the group), `qualities` (of 10, joined by "|", may be empty), `hear_5h`, `hear_50h`
+("train", "valid", "test": HEAR's draws; empty for other notes and where a fold isn't whole). `fold` is the
 publisher's: "train" (289,205 notes, 953 instruments), "valid" (12,678, 53), "test" (4,096, 53). No instrument
 of train is in the others, but valid and test have the same 53 instruments: they cut the groups, so choosing
 on valid is choosing on the instruments of the test.
 
 HEAR's "nsynth_pitch" predicts the pitch, only of notes with pitches 21 to 108; its "5h" has at most 4,000,
-500 and 500 notes (train, valid, test) and its "50h" ten times that, drawn by a shuffle of pandas that isn't
-redone here. EVAR predicts the family, of all notes.
+500 and 500 notes (train, valid, test) and its "50h" ten times that. EVAR predicts the family, of all notes.
 
 People's voices: none speaks; the family `vocal` has notes that are sung or sound so.
 Known faults (issues 1143 and 2092 of magenta/magenta): about 0.8 % of the test notes lie outside the
@@ -21,11 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from ssl_audio.audio.store import Clip
-from ssl_audio.datasets import fetch
+from ssl_audio.datasets import fetch, hear
 
 NAME = "nsynth"
 HOMEPAGE = "https://magenta.tensorflow.org/datasets/nsynth"
 FOLDS = ("train", "valid", "test")
+NOTES = {"train": 289_205, "valid": 12_678, "test": 4_096}
+DRAWN = {"hear_5h": {"train": 4_000, "valid": 500, "test": 500}}
+DRAWN["hear_50h"] = {fold: 10 * most for fold, most in DRAWN["hear_5h"].items()}
 URLS = tuple(
     f"http://download.magenta.tensorflow.org/datasets/nsynth/nsynth-{f}.jsonwav.tar.gz" for f in FOLDS
 )
@@ -69,12 +72,20 @@ def _fold(folder: Path, fold: str) -> list[Clip]:
             raise FileNotFoundError(
                 f"{folder / 'audio'}: {len(missing)} notes of {table.name} missing, such as {missing[0]}"
             )
-        return [_clip(files[name], note, fold) for name, note in notes.items()]
+        keys = [name for name, note in notes.items() if 21 <= note["pitch"] <= 108]
+        whole = len(notes) == NOTES[fold]
+        kept = {draw: hear.drawn(keys, fold, most[fold]) if whole else () for draw, most in DRAWN.items()}
+        return [
+            _clip(
+                files[name], note, fold, {draw: fold if name in some else "" for draw, some in kept.items()}
+            )
+            for name, note in notes.items()
+        ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{table}: not NSynth's table ({error!r}); download the data set again") from error
 
 
-def _clip(file: Path, note: dict[str, Any], fold: str) -> Clip:
+def _clip(file: Path, note: dict[str, Any], fold: str, draws: dict[str, str]) -> Clip:
     return Clip(
         path=file,
         labels={
@@ -84,6 +95,7 @@ def _clip(file: Path, note: dict[str, Any], fold: str) -> Clip:
             "source": note["instrument_source_str"],
             "instrument": note["instrument_str"],
             "qualities": "|".join(note["qualities_str"]),
+            **draws,
         },
         fold=fold,
         group=note["instrument_str"],

@@ -3,15 +3,16 @@
 Version v0.02: 105,829 clips of 35 words by 2,618 people; v0.01: 64,721 clips of 30 words.
 
 Columns: `word` (35 or 30; empty for silence), `command` (12: the ten words of COMMANDS, "_unknown_" for other
-words, "_silence_"), `speaker` (8 hexadecimal digits, also the group). `fold` is the publisher's: "valid" and
-"test" as validation_list.txt and testing_list.txt say (9,981 and 11,005 clips; 6,798 and 6,835 in v0.01),
-"train" the rest. The lists go by a hash of the speaker and cut nobody.
+words, "_silence_"), `speaker` (8 hexadecimal digits, also the group), `hear_5h` ("train", "valid", "test":
+HEAR's draw of the part v0.02-12; empty for other clips). `fold` is the publisher's: "valid" and "test" as
+validation_list.txt and testing_list.txt say (9,981 and 11,005 clips; 6,798 and 6,835 in v0.01), "train" the
+rest. The lists go by a hash of the speaker and cut nobody.
 
 Silence is cut from the six long files of _background_noise_ as TensorFlow Datasets and HEAR do it: 1 s every
 0.5 s, running_tap.wav "valid", the others "train". Silence for the test is in a second archive only, the
-12-class test set (`official_test`: 4,890 clips; 3,081 in v0.01). Its words are some of the fold "test", in
-place of which HEAR (v0.02) and SUPERB (v0.01) use it. HEAR's "5h" takes of v0.02 at most 16,000 clips for
-training and 2,000 for validation, drawn by a shuffle of pandas that isn't redone here, and that whole test.
+12-class test set (4,890 clips; 3,081 in v0.01). Its words are some of the fold "test", in place of which
+HEAR (v0.02) and SUPERB (v0.01) use it: the parts v0.02-12 and v0.01-12. HEAR's "5h" takes of v0.02 at most
+16,000 clips for training, 2,000 for validation and that whole test.
 
 People's voices: members of the public, who gave their voices on a web page; the publisher says that neither
 age, sex nor place was kept and that the speaker ids are random.
@@ -22,10 +23,11 @@ any command.
 
 import re
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 from ssl_audio.audio.store import Clip
-from ssl_audio.datasets import fetch
+from ssl_audio.datasets import fetch, hear
 
 NAME = "speech_commands"
 HOMEPAGE = "https://arxiv.org/abs/1804.03209"
@@ -48,17 +50,57 @@ CITATION = (
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 NOISE = "_background_noise_"
 LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}
+WORDS = 105_829 - 11_005  # of v0.02, without the fold "test"
+DRAWN = {"train": 16_000, "valid": 2_000}
 
 
-def clips(root: Path | str | None = None, version: str = "v0.02") -> list[Clip]:
-    """One clip a word, then those of silence. root: the folder of one version; None: found, of `version`.
+def clips(root: Path | str | None = None, part: str = "v0.02") -> list[Clip]:
+    """One clip a word, then those of silence. root: the folder of the archive; None: found.
 
     Instead of the official wav files, flac or ogg copies of the same names will do, except for the noise.
 
+    Args:
+        part: "v0.02", "v0.01"; or "v0.02-12", "v0.01-12": with the 12-class test set in place of the fold
+            "test", where root is the folder that holds the folders of both archives.
+
     Raises:
         FileNotFoundError: if the set isn't here (says how to get it), or files of it are missing.
-        ValueError: for a file with a strange name, or noise that isn't a wav file.
+        ValueError: for another part, a file with a strange name, or noise that isn't a wav file.
     """
+    version, _, twelve = part.partition("-")
+    if version not in ("v0.01", "v0.02") or twelve not in ("", "12"):
+        raise ValueError(f"{part!r}: no part of {NAME}; it has v0.02, v0.01, v0.02-12, v0.01-12")
+    if not twelve:
+        return _version(root, version)
+    homes = (f"speech_commands_{version}", f"speech_commands_test_set_{version}")
+    first, second = (None if root is None else Path(root) / home for home in homes)
+    there = [clip for clip in _version(first, version) if clip.fold != "test"]
+    return _drawn(there, version) + official_test(second, version)
+
+
+def _drawn(found: list[Clip], version: str) -> list[Clip]:
+    """The clips, HEAR's draw marked where all of train and valid are there."""
+    key = {
+        clip.name: f"{clip.labels['word']}_{Path(clip.path).stem}"
+        if clip.labels["word"]
+        else f"_silence__{clip.group}-{round(clip.start * 16_000)}"
+        for clip in found
+    }
+    if version != "v0.02" or sum(bool(clip.labels["word"]) for clip in found) != WORDS:
+        return found
+    kept = {
+        fold: hear.drawn([key[clip.name] for clip in found if clip.fold == fold], fold, most)
+        for fold, most in DRAWN.items()
+    }
+    return [
+        replace(
+            clip, labels={**clip.labels, "hear_5h": clip.fold if key[clip.name] in kept[clip.fold] else ""}
+        )
+        for clip in found
+    ]
+
+
+def _version(root: Path | str | None, version: str) -> list[Clip]:
     folder = _folder(root, f"speech_commands_{version}", LISTS["test"])
     fold = {}
     for name, file in LISTS.items():
@@ -87,9 +129,9 @@ def official_test(root: Path | str | None = None, version: str = "v0.02") -> lis
     if lacking := {"_silence_", "_unknown_", *COMMANDS} - {f.parent.name for f in files}:
         raise FileNotFoundError(f"{folder}: no files in {', '.join(sorted(lacking))}; unpack it again")
     return [
-        Clip(path=f, labels=_labels("", ""), fold="test", licence=LICENCE, name=f"_silence_/{f.name}")
+        Clip(path=f, labels=_labels("", "", "test"), fold="test", licence=LICENCE, name=f"_silence_/{f.name}")
         if f.parent.name == "_silence_"
-        else _clip(f, f.name.split("_")[0] if f.parent.name == "_unknown_" else f.parent.name, "test")
+        else _clip(f, f.name.split("_")[0] if f.parent.name == "_unknown_" else f.parent.name, "test", "test")
         for f in files
     ]
 
@@ -101,18 +143,18 @@ def _folder(root: Path | str | None, name: str, marker: str) -> Path:
     return fetch.find(NAME, str(Path(name, marker)), how) / name
 
 
-def _labels(word: str, speaker: str) -> dict[str, str]:
+def _labels(word: str, speaker: str, hear_5h: str = "") -> dict[str, str]:
     command = word if word in COMMANDS else "_unknown_" if word else "_silence_"
-    return {"word": word, "command": command, "speaker": speaker}
+    return {"word": word, "command": command, "speaker": speaker, "hear_5h": hear_5h}
 
 
-def _clip(file: Path, word: str, fold: str) -> Clip:
+def _clip(file: Path, word: str, fold: str, hear_5h: str = "") -> Clip:
     match = re.search(r"(?:^|_)([0-9a-f]{8})_nohash_\d+\.", file.name)
     if match is None:
         raise ValueError(f"{file}: not named {{speaker}}_nohash_{{n}}; move it out of the data set")
     return Clip(
         path=file,
-        labels=_labels(word, match[1]),
+        labels=_labels(word, match[1], hear_5h),
         fold=fold,
         group=match[1],
         licence=LICENCE,

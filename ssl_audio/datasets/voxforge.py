@@ -1,11 +1,12 @@
 """voxforge: VoxForge as it is used to tell languages: sentences read by volunteers in six languages, 16 kHz.
 
 Columns: `language` (de, en, es, fr, it, ru), `speaker` (user name), `submission` (the archive, such as
-"1028-20100710-hne"). The publisher ships no folds, so `fold` is empty. `group` is the user, the name of the
-archive up to its first hyphen. TensorFlow Datasets lists the archives sent before 2020 (LIST) and shuffles
-their users into 70, 10 and 20 %. EVAR uses the same list (13,837 archives by its notes) and a shuffle of
-70, 15 and 15 % in a table of its own. Neither is redone here: the first needs the whole list, the second the
-table.
+"1028-20100710-hne"). The publisher ships no folds: `fold` is ours, "0" to "4" by a hash of the user,
+whichever others are there. `group` is the user, the name of the archive up to its first hyphen.
+
+TensorFlow Datasets lists the archives sent before 2020 (LIST) and shuffles their users into 70, 10 and 20 %.
+EVAR uses the same list (13,837 archives by its notes) and a shuffle of 70, 15 and 15 % in a table of its own.
+Neither is redone here: the first needs the whole list, the second the table.
 
 People's voices: volunteers, known by the user names they chose, who put their recordings under the GPL;
 age group, sex and dialect, where told, are in etc/README of a submission, not read here.
@@ -13,6 +14,7 @@ Known faults: "anonymous" is many people, kept together as one group, as TensorF
 with any microphone in any place, on purpose. Lengths and the counts by language are not verified.
 """
 
+import hashlib
 from pathlib import Path
 
 from ssl_audio.audio.store import Clip
@@ -64,6 +66,7 @@ def _clip(file: Path, language: str) -> Clip:
     return Clip(
         path=file,
         labels={"language": language, "speaker": speaker, "submission": submission},
+        fold=str(int(hashlib.sha256(speaker.encode()).hexdigest(), 16) % 5),
         group=speaker,
         licence=LICENCE,
         name=f"{language}/{submission}/{file.name}",

@@ -1,9 +1,10 @@
 """voxlingua107: VoxLingua107, 6,628 hours of speech in 107 languages, from YouTube, 16 kHz, short segments.
 
 Columns: `language` (the publisher's code, of 107), `top10` ("True" for the languages of HEAR's
-VoxLingua107-Top10, else "False"; empty unless all of dev/ is there). `fold` is the publisher's: "train"
-(labels by the video's title and description) or "valid" (dev: 1,609 segments of 33 languages, each confirmed
-by two people or more). `group` is the video. Any languages may be there, with or without dev/.
+VoxLingua107-Top10, else "False"), `hear_fold` ("fold00".."fold04", of those ten; both are empty unless all of
+dev/ is there). `fold` is the publisher's: "train" (labels by the video's title and description) or "valid"
+(dev: 1,609 segments of 33 languages, each confirmed by two people or more). `group` is the video. Any
+languages may be there, with or without dev/.
 
 HEAR takes the ten languages with most segments in dev, 972 in all, and shuffles them into five folds
 with no regard to the video; which ten is counted here from the files, as HEAR does, and not listed, for no
@@ -21,7 +22,7 @@ from collections import Counter
 from pathlib import Path
 
 from ssl_audio.audio.store import Clip
-from ssl_audio.datasets import fetch
+from ssl_audio.datasets import fetch, hear
 
 NAME = "voxlingua107"
 HOMEPAGE = "https://cs.taltech.ee/staff/tanel.alumae/data/voxlingua107/"
@@ -71,14 +72,22 @@ def clips(root: Path | str | None = None) -> list[Clip]:
         raise FileNotFoundError(f"{folder}: no segments; it should hold dev/en/*.wav or en/*.wav or the like")
     most = Counter(file.parent.name for file in dev).most_common(10) if len(dev) == DEV else []
     top10 = {language for language, _ in most}
-    return [_clip(file, "train", top10) for file in train] + [_clip(file, "valid", top10) for file in dev]
+    ten = {file.stem: file.parent.name for file in dev if file.parent.name in top10}
+    folds = hear.folds(ten, 5) if ten else {}
+    return [_clip(file, "train", top10) for file in train] + [
+        _clip(file, "valid", top10, folds.get(file.stem, "")) for file in dev
+    ]
 
 
-def _clip(file: Path, fold: str, top10: set[str]) -> Clip:
+def _clip(file: Path, fold: str, top10: set[str], hear_fold: str = "") -> Clip:
     language = file.parent.name
     return Clip(
         path=file,
-        labels={"language": language, "top10": str(language in top10) if top10 else ""},
+        labels={
+            "language": language,
+            "top10": str(language in top10) if top10 else "",
+            "hear_fold": hear_fold,
+        },
         fold=fold,
         group=file.stem.partition("__U__")[0],  # 1WCI1U2iEGQ__U__S122---1453.730-1472.010.wav
         licence=LICENCE,

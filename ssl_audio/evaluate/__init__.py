@@ -7,8 +7,9 @@ functions: `geometry`, `retrieval`, `verification`, `multilabel`.
 
 from ssl_audio.evaluate.folds import Outcome
 from ssl_audio.evaluate.geometry import embedding_std, rankme
+from ssl_audio.evaluate.judging import judge
 from ssl_audio.evaluate.stats import bootstrap, paired, pooled
-from ssl_audio.evaluate.tasks import TASKS, Task, columns, find, judge
+from ssl_audio.evaluate.tasks import TASKS, Task, columns, find
 
 __all__ = [
     "TASKS",

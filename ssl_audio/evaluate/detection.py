@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from ssl_audio.evaluate import linear, stats
 from ssl_audio.evaluate.classes import f1, ratio
-from ssl_audio.evaluate.events import Event, by_event, by_segment, from_frames
+from ssl_audio.evaluate.events import Event, Timing, by_event, by_segment, from_frames
 from ssl_audio.evaluate.folds import Split, finite, inner, splits, standardise
 from ssl_audio.evaluate.record import Sheet, protocol_of
 from ssl_audio.evaluate.tagging import DRAWS
@@ -27,8 +27,7 @@ FRAMES = 50_000
 """As many of a fold's training frames, at most, are trained on."""
 CHUNK = 16_384
 """As many frames are standardised at once."""
-SMOOTH, LEAST = 0.25, (0.125, 0.25)
-"""Seconds: of the median filter; the least durations of an event that are chosen among."""
+TIMING = Timing()
 
 
 class Frames(NamedTuple):
@@ -71,6 +70,7 @@ def detect(
     split: Split,
     seed: int = 0,
     strengths: tuple[float, ...] = linear.STRENGTHS,
+    timing: Timing = TIMING,
 ) -> tuple[list[list[Event]], dict[str, float]]:
     """(events found in each test clip, the "C" and "least" duration chosen); sees no event of a test clip.
 
@@ -106,7 +106,8 @@ def detect(
         plain, out = basis @ w[:-1], []
         for rows in (slice(frames.starts[i], frames.starts[i + 1]) for i in clips):
             p = expit(standard(frames.x[rows]) @ plain + w[-1])
-            out.append([from_frames(p, frames.times[rows], labels, 0.5, SMOOTH, least) for least in leasts])
+            each = (from_frames(p, frames.times[rows], labels, 0.5, timing.smooth, least) for least in leasts)
+            out.append(list(each))
         return out
 
     parts = inner(folds, groups, split)
@@ -119,11 +120,11 @@ def detect(
             linear.solve(z[~out], truth[~out], len(labels), strength, w, 1e-4)
             for out, w in zip(held, fits, strict=True)
         ]
-        each = [found(split.train[part], w, *LEAST) for part, w in zip(parts, fits, strict=True)]
+        each = [found(split.train[part], w, *timing.least) for part, w in zip(parts, fits, strict=True)]
         by_least = zip(*(clip for clips in each for clip in clips), strict=True)
-        right = [by_event(wanted, clips, labels).f1 for clips in by_least]
+        right = [by_event(wanted, clips, labels, timing.onset).f1 for clips in by_least]
         best = int(np.argmax(right))  # of equals the shorter
-        tried.append((right[best], strength, LEAST[best]))
+        tried.append((right[best], strength, timing.least[best]))
         quality = [f1 for f1, *_ in tried]
         if max(quality[-2:]) < max(quality):  # twice worse than the best
             break
@@ -146,13 +147,14 @@ def counts(
     found: Sequence[Sequence[Event]],
     labels: Sequence[str],
     groups: Shaped[np.ndarray, " n"],
+    collar: float = 0.2,
 ) -> Int64[np.ndarray, "g 7"]:
     """Of each group: right, of the reference and found, by onset and by segment of 1 s; errors by segment."""
     out = []
     for name in np.unique(groups):
         rows = np.flatnonzero(groups == name)
         pair = [reference[i] for i in rows], [found[i] for i in rows]
-        onset, segment = by_event(*pair, labels), by_segment(*pair, labels)
+        onset, segment = by_event(*pair, labels, collar), by_segment(*pair, labels)
         sums = [table.sum() for c in (onset, segment) for table in (c.right, c.reference, c.found)]
         out.append([*sums, segment.errors])
     return np.array(out, np.int64)
@@ -179,12 +181,12 @@ def judge(
     extra: Mapping[str, Any] | None = None,
     strengths: tuple[float, ...] = linear.STRENGTHS,
 ) -> tuple[list[dict[str, Any]], dict[str, list[list[Event]]]]:
-    """As `tasks.judge`, of events: those of each clip, seconds; the floor is "majority" (`longest`).
+    """As `judging.judge`, of events: those of each clip, seconds; the floor is "majority" (`longest`).
 
     Returns (records, found): by system the events found in each tested clip, in the clips' order. Metrics:
-    "onset F1" (onsets within 0.2 s), "segment F1" and "segment error rate" (segments of 1 s). Mesaros,
-    Heittola & Virtanen, "Metrics for Polyphonic Sound Event Detection", 2016. ValueError: frames don't fit
-    the clips or aren't finite, no clip has events, or there are fewer than two groups.
+    "onset F1" (onsets as near as the task's timing says), "segment F1" and "segment error rate" (segments of
+    1 s). Mesaros, Heittola & Virtanen, "Metrics for Polyphonic Sound Event Detection", 2016. ValueError:
+    frames don't fit the clips or aren't finite, no clip has events, or there are fewer than two groups.
     """
     todo = list(splits(folds, groups, task.test))
     tested = np.sort(np.concatenate([split.test for split in todo]))
@@ -197,7 +199,9 @@ def judge(
         each = {}
         for split in todo:
             if name in systems:
-                clips, what = detect(systems[name], events, folds, groups, split, seed, strengths)
+                clips, what = detect(
+                    systems[name], events, folds, groups, split, seed, strengths, task.timing
+                )
                 chosen[name][split.name] = what
             else:
                 label = longest(events, split.train)
@@ -205,18 +209,19 @@ def judge(
             each |= dict(zip(split.test, clips, strict=True))
         found[name] = [each[i] for i in tested]
     where = protocol_of(task)
+    smooth, least, near = task.timing
     fitted = (
         f"frames: standardised, a logistic regression a class on at most {FRAMES:,} training frames, evenly "
         f"drawn by the seed; C of {list(strengths)}, rising until two in a row are worse, and the least "
-        f"duration of {list(LEAST)} s by onset F1, by cross-validation within the training folds; threshold "
-        f"0.5 after a median filter of {SMOOTH} s; onsets within 0.2 s, offsets ignored; segments of 1 s; "
+        f"duration of {list(least)} s by onset F1, by cross-validation within the training folds; threshold "
+        f"0.5 after a median filter of {smooth} s; onsets within {near} s, offsets ignored; segments of 1 s; "
         f"{where}"
     )
     floor = f"the class with the most seconds in the training folds, all the time, {where}"
     sheet = Sheet(task.name, len(tested), len(np.unique(group)), seed, extra)
     value, spread = {}, {}
     for name, clips in found.items():
-        table = counts(wanted, clips, labels, group)
+        table = counts(wanted, clips, labels, group, near)
         often = stats.draws(np.ones(len(table), np.int64), DRAWS, seed)
         value[name] = {metric: float(v) for metric, v in measures(table.sum(0)).items()}
         spread[name] = measures(np.concatenate([some @ table for some in often]))

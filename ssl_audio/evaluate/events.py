@@ -21,6 +21,15 @@ class Event(NamedTuple):
     label: str
 
 
+class Timing(NamedTuple):
+    """How events are made of frames and judged, seconds: the median filter over the frames, the least
+    durations that are chosen among, how far an onset may be off."""
+
+    smooth: float = 0.25
+    least: tuple[float, ...] = (0.125, 0.25)
+    onset: float = 0.2
+
+
 @dataclass(frozen=True)
 class Counts:
     """Right ones, those of the reference and those found, of each class; errors over all classes.

@@ -77,7 +77,7 @@ def judge(
     seed: int = 0,
     extra: Mapping[str, Any] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, Scored]]:
-    """As `tasks.judge`, of numbers; the floor is "mean", that of the training folds.
+    """As `judging.judge`, of numbers; the floor is "mean", that of the training folds.
 
     Metrics: "R2", "MAE" (in the label's unit), and "R2 difference". outcomes: predictions of each system.
     """

@@ -87,7 +87,7 @@ def judge(
     more: Collection[str] = (),
     deeper: Mapping[str, Mapping[str, Float[np.ndarray, "rows _ _"]]] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, Outcome | Scored]]:
-    """As `tasks.judge`, of several labels a clip; the floor is "majority", the classes' shares.
+    """As `judging.judge`, of several labels a clip; the floor is "majority", the classes' shares.
 
     more: of `protocols.KINDS`; "HEAR compat mAP" and so on.
     """

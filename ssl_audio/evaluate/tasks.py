@@ -1,48 +1,29 @@
-"""Tasks, one line each, and the judge: embeddings of several systems in, records with intervals out."""
+"""Tasks, one line each: what is predicted, of which clips, on which folds."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Int64, Shaped
 
-from ssl_audio.evaluate import (
-    classes,
-    cluster,
-    fewshot,
-    knn,
-    linear,
-    regression,
-    retrieval,
-    ridge,
-    stats,
-    svm,
-    tagging,
-    verification,
-)
-from ssl_audio.evaluate.folds import Outcome, Scored, splits
-from ssl_audio.evaluate.record import Sheet, protocol_of
+from ssl_audio.evaluate.events import Timing
 
-Published = Literal[
-    "hear", "hear-strict", "x-ares", "x-ares-strict", "evar", "evar-strict", "marble", "marble-strict",
-    "beans", "beans-strict", "superb", "attentive",
-]  # fmt: skip
 Kind = Literal["class", "classes", "number", "pairs", "events"]
 """What a task asks for: a class, several classes ("bird|wind"), a number, whether two clips have one label,
 or which events there are when (from frames)."""
-More = Literal["ridge", "svm", "few-shot", "retrieval", Published]
-"""Measures that are taken when they are asked for."""
 
 
 @dataclass(frozen=True)
 class Task:
     """What is predicted, on which folds.
 
-    label, fold, group: columns of the store; group None: every clip is its own. test: None for k folds, else
-    the values of the fold column that are the test set. values_per_fold: so many neighbouring values of the
-    fold column, in order, make one fold. where: (column, value), keep only those clips. without: values of
-    the fold column that take no part. kind: what is asked for. note: what a reader of the number must know.
+    part: of a data set that has several, `clips(part=...)`. label, fold, group: columns of the store; group
+    None: every clip is its own. test: None for k folds, else the values of the fold column that are the test
+    set. values_per_fold: so many neighbouring values of the fold column, in order, make one fold. where:
+    (column, value), keep only those clips. without: values of the fold column that take no part. kind: what
+    is asked for. unlabelled: clips without a label have none of the classes, instead of being left out.
+    timing: of events. note: what a reader of the number must know.
     """
 
     name: str
@@ -55,6 +36,9 @@ class Task:
     where: tuple[str, str] | None = None
     without: tuple[str, ...] = ()
     kind: Kind = "class"
+    part: str = ""
+    unlabelled: bool = False
+    timing: Timing = Timing()
     note: str = ""
 
 
@@ -111,6 +95,40 @@ TASKS = (
     Task("urbansound8k", "urbansound8k", "class", note="10 official folds"),
     Task("speech_commands", "speech_commands", "word", test=("test",), note="35 words, official test list"),
     Task(
+        "speech_commands/v1",
+        "speech_commands",
+        "word",
+        test=("test",),
+        part="v0.01",
+        note="30 words, official test list",
+    ),
+    Task(
+        "speech_commands/superb",
+        "speech_commands",
+        "command",
+        test=("test",),
+        part="v0.01-12",
+        note="12 commands, official 12-class test, as SUPERB",
+    ),
+    Task(
+        "speech_commands/hear-full",
+        "speech_commands",
+        "command",
+        test=("test",),
+        part="v0.02-12",
+        note="12 commands, official 12-class test, as HEAR",
+    ),
+    Task(
+        "speech_commands/hear-5h",
+        "speech_commands",
+        "command",
+        "hear_5h",
+        test=("test",),
+        without=("",),
+        part="v0.02-12",
+        note="HEAR's draw of 5 h, official 12-class test",
+    ),
+    Task(
         "nsynth/family",
         "nsynth",
         "family",
@@ -125,6 +143,18 @@ TASKS = (
         test=("test",),
         without=("valid",),
         note="official test; valid, which has the same instruments, left out",
+    ),
+    *(
+        Task(
+            f"nsynth/pitch-hear-{hours}",
+            "nsynth",
+            "pitch",
+            f"hear_{hours}",
+            test=("test",),
+            without=("", "valid"),
+            note="HEAR's draw; valid, which has the instruments of test, left out",
+        )
+        for hours in ("5h", "50h")
     ),
     Task("gtzan", "gtzan", "genre", test=("test",), without=("",), note="fault-filtered split"),
     Task("gtzan/random", "gtzan", "genre", "random_fold", note="10 random folds, artists on both sides"),
@@ -164,6 +194,16 @@ TASKS = (
         kind="number",
         note="HEAR's 5 folds, speakers in several",
     ),
+    Task("voxforge", "voxforge", "language", note="our 5 folds by speaker, no published ones"),
+    Task(
+        "voxlingua107/top10",
+        "voxlingua107",
+        "language",
+        "hear_fold",
+        None,
+        where=("top10", "True"),
+        note="HEAR's 5 folds, videos in several",
+    ),
     Task("surge", "surge", "pitch", test=("test",), note="EVAR's split by preset"),
     Task("beijing_opera", "beijing_opera", "instrument", "hear_fold", note="HEAR's 5 folds"),
     Task("mridangam/stroke", "mridangam", "stroke", "hear_fold_stroke", note="HEAR's 5 folds, one player"),
@@ -177,6 +217,40 @@ TASKS = (
         without=("",),
         kind="events",
         note="trained on the 18 mixtures of dev, tested on the published 54",
+    ),
+    Task(
+        "maestro/notes",
+        "maestro",
+        "notes",
+        "hear_fold",
+        None,
+        kind="events",
+        part="5h",
+        timing=Timing(0.15, (0.05,), 0.05),
+        note="HEAR's draw of 5 h and 5 folds, compositions in several",
+    ),
+    *(
+        Task(f"beans/{part}", "beans", "label", test=("test",), part=part, note=f"BEANS's split{how}")
+        for part, how in (
+            ("watkins", " at random"),
+            ("bats", " at random"),
+            ("dogs", " at random"),
+            ("cbi", " by recordist"),
+            ("humbugdb", " at random"),
+        )
+    ),
+    *(
+        Task(
+            f"birdset/{part}",
+            "birdset",
+            "ebird_code_multilabel",
+            test=("test_5s",),
+            kind="classes",
+            part=part,
+            unlabelled=True,
+            note="trained on Xeno-Canto, tested on 5 s of soundscapes",
+        )
+        for part in ("PER", "NES", "UHH", "HSN", "NBP", "SSW", "SNE", "POW")
     ),
     Task("gunshot", "gunshot", "microphone", note="HEAR's 7 folds by firearm"),
     Task("beehive", "beehive", "queen", "hive", note="leave one hive out"),
@@ -205,17 +279,6 @@ def classified(task: Task) -> None:
         raise ValueError(f"{task.name}: this compares accuracies, of tasks whose clips have one class each")
 
 
-def fits(task: Task, more: Collection[More], balance: linear.Balance) -> None:
-    """ValueError where a task's kind doesn't have those measures, or classes to balance."""
-    if task.kind == "class":
-        return
-    if balance != "none":
-        raise ValueError(f"{task.name}: only where clips have one class each can classes be balanced")
-    known = get_args(Published) if task.kind == "classes" else ()
-    if other := [kind for kind in more if kind not in known]:
-        raise ValueError(f"{task.name}: {', '.join(other)} can't be measured, clips don't have one class")
-
-
 def columns(
     task: Task, store: Any
 ) -> tuple[
@@ -227,7 +290,7 @@ def columns(
     has.
     """
     labels = np.asarray(store.values(task.label))
-    kept = labels != ""
+    kept = np.full(len(labels), True) if task.unlabelled else labels != ""
     if task.where is not None:
         kept &= np.asarray(store.values(task.where[0])) == task.where[1]
     rows = np.flatnonzero(kept)
@@ -251,6 +314,11 @@ def columns(
     return labels[rows], folds, groups, rows
 
 
+def clips_of(task: Task, corpora: Mapping[str, Any]) -> list[Any]:
+    """The clips of a task's data set, of the part that it is of. corpora: as `datasets.corpora()`."""
+    return corpora[task.dataset].clips(**({"part": task.part} if task.part else {}))
+
+
 def pairs_of(task: Task, corpus: Any, names: Iterable[str]) -> Int64[np.ndarray, "p 2"] | None:
     """The published trials of a task of pairs as rows of `names`; None: it has none, or is of another kind.
 
@@ -263,203 +331,3 @@ def pairs_of(task: Task, corpus: Any, names: Iterable[str]) -> Int64[np.ndarray,
     if missing := {name for pair in pairs for name in pair} - at.keys():
         raise ValueError(f"{len(missing)} clips of the trials aren't here, such as {min(missing)}")
     return np.array([[at[one], at[other]] for one, other in pairs])
-
-
-def majority(
-    y: Shaped[np.ndarray, " n"],
-    folds: Shaped[np.ndarray, " n"],
-    groups: Shaped[np.ndarray, " n"],
-    test: tuple[str, ...] | None = None,
-) -> Outcome:
-    """Always the most frequent class of the training folds (of equals, the first in order)."""
-    names, code = np.unique(y, return_inverse=True)
-    predicted = np.full(len(y), -1)
-    for split in splits(folds, groups, test):
-        predicted[split.test] = np.bincount(code[split.train]).argmax()
-    return Outcome.of(names, code, predicted, {})
-
-
-def sums(
-    a: Shaped[np.ndarray, " n"], b: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"]
-) -> list[list[int]]:
-    """[[right more often than the other, clips] of each group], for pooling over seeds (`stats.pooled`)."""
-    total, size = stats.by_group(a.astype(np.float64) - b.astype(np.float64), groups)
-    return [[int(t), int(s)] for t, s in zip(total, size, strict=True)]
-
-
-def judge(
-    task: Task,
-    labels: Shaped[np.ndarray, " n"],
-    folds: Shaped[np.ndarray, " n"],
-    groups: Shaped[np.ndarray, " n"],
-    systems: Mapping[str, Float[np.ndarray, "rows _"]],
-    ours: str | None = None,
-    seed: int = 0,
-    extra: Mapping[str, Any] | None = None,
-    strengths: tuple[float, ...] = linear.STRENGTHS,
-    known: Mapping[str, Outcome | Scored] | None = None,
-    more: Collection[More] = (),
-    balance: linear.Balance = "none",
-    deeper: Mapping[str, Mapping[str, Float[np.ndarray, "rows _ _"]]] | None = None,
-    pairs: Int64[np.ndarray, "p 2"] | None = None,
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Judge embeddings on a task.
-
-    systems: embeddings by name, a row a clip of `labels`; "majority" is added here. ours: the system whose
-    paired differences to all others, the floors, are wanted. extra: goes into every record (hashes,
-    versions). strengths: values of C that the linear probe chooses among. known: linear probes by system that
-    need no repetition. balance: of the linear probe's classes in training.
-
-    more: further measures. "ridge", "svm": probes, "ridge accuracy" and "svm accuracy"; "few-shot": "5-shot
-    accuracy" among 5 classes; "retrieval": "mAP" and "R@1" of every clip asking for the others; those of
-    `Published`: `protocols`, "HEAR compat accuracy" and so on, means over folds. deeper: for "superb" the
-    "layers" [rows l d], for "attentive" the "frames" [rows t d] of each system that has them; the others
-    aren't judged by these.
-
-    Returns (records, outcomes). Metrics: "accuracy" (linear probe; where the classes are of unequal size also
-    "balanced accuracy" and "macro F1"), "knn accuracy", "kmeans nmi", "kmeans ari", "kmeans accuracy", and
-    "accuracy difference" of "ours - floor", where "best_floor" marks the floor with the highest linear
-    accuracy and "p" is that of `stats.permutation`. Accuracies and their differences carry "by_group", the
-    sums of each group, by which others can be compared with them. outcomes: the linear probe of each system.
-    Tasks of another kind are judged by `tagging.judge` (classes), `regression.judge` (number) and
-    `verification.judge` (pairs, of rows, None: drawn), whose outcomes are of their own kind; events, which
-    need frames, by `detection.judge`. ValueError: a system's rows don't fit the labels, or a measure doesn't
-    fit the kind.
-    """
-    if ours is not None and ours not in systems:
-        raise ValueError(f"{task.name}: {ours!r} isn't among the systems {', '.join(systems)}")
-    for name, x in systems.items():
-        if len(x) != len(labels):
-            raise ValueError(
-                f"{task.name}: {name} has {len(x)} rows for {len(labels)} labels; embed the same store"
-            )
-    if task.kind == "events":
-        raise ValueError(f"{task.name}: events are found in frames; give the folder of a run")
-    fits(task, more, balance)
-    if task.kind == "classes":
-        return tagging.judge(
-            task, labels, folds, groups, systems, ours, seed, extra, strengths, known, more, deeper
-        )
-    if task.kind == "number":
-        return regression.judge(task, labels, folds, groups, systems, ours, seed, extra)
-    if task.kind == "pairs":
-        return verification.judge(task, labels, groups, systems, ours, seed, extra, pairs)
-    outcomes: dict[str, Outcome | Scored] = {}
-    where = protocol_of(task)
-    until = "" if len(strengths) < 4 else ", rising until two in a row are worse,"  # of three all are tried
-    alike = "" if balance == "none" else f"classes balanced in training ({balance}), "
-    fitted = (
-        f"linear: standardised, {alike}logistic regression, C of {list(strengths)}{until} by cross-validation"
-    )
-    protocols = {
-        "accuracy": f"{fitted} within the training folds, {where}",
-        "majority": f"most frequent class of the training folds, {where}",
-        "knn": f"kNN: standardised on the training folds, cosine, k=10, T=0.07, {where}",
-        "kmeans": "k-means: standardised, length 1, a cluster a class, 10 starts, mean of 5 seeds, ",
-        "ridge": f"ridge: standardised, alpha of {list(ridge.PENALTIES)} by cross-validation within the "
-        f"training folds, {where}",
-        "svm": f"SVM: standardised, Gaussian kernel, C of {list(svm.STRENGTHS)} by cross-validation within "
-        f"the training folds, {where}",
-        "few-shot": "few-shot: standardised, length 1, nearest mean of 5 clips of each of 5 classes, 600 "
-        "tasks, other groups asked about; ci95: over tasks",
-        "retrieval": "retrieval: standardised, cosine, every clip asks for those of other groups; ci95: "
-        "percentile bootstrap over groups",
-    }
-
-    def interval(correct: Shaped[np.ndarray, " n"]) -> tuple[float, float]:
-        return stats.bootstrap(correct, groups[tested], seed=seed)
-
-    outcomes["majority"] = majority(labels, folds, groups, task.test)
-    tested = outcomes["majority"].tested
-    sheet = Sheet(task.name, len(tested), len(np.unique(groups[tested])), seed, extra)
-    add = sheet.add
-    for name, x in systems.items():
-        for kind, probe in (("ridge", ridge.probe), ("svm", svm.probe)):
-            if kind in more:
-                out = probe(x, labels, folds, groups, test=task.test)
-                value, ci95 = out.correct.mean(), interval(out.correct)
-                add(name, f"{kind} accuracy", value, ci95, protocols[kind], chosen=out.chosen)
-        for kind in [kind for kind in get_args(Published) if kind in more]:
-            from ssl_audio.evaluate.protocols import KINDS, classed, given  # which needs jax
-
-            seen = given(kind, name, x, deeper)
-            if seen is None:
-                continue
-            out = classed(kind, seen, labels, folds, groups, test=task.test, seed=seed)
-            title, parts = KINDS[kind][2], [split.test for split in splits(folds, groups, task.test)]
-            each = [out.correct[np.searchsorted(out.tested, rows)].mean() for rows in parts]
-            # weighted so that the mean over clips is the mean over folds
-            weight = np.empty(len(labels))
-            for rows in parts:
-                weight[rows] = len(tested) / len(parts) / len(rows)
-            add(
-                name,
-                f"{title} accuracy",
-                np.mean(each),
-                interval(out.correct * weight[tested]),
-                f"{title}'s probe, mean over folds, {where}",
-                sd=float(np.std(each)),
-                chosen=out.chosen,
-            )
-        judged = x[tested], labels[tested], groups[tested]
-        if "few-shot" in more:
-            ways = min(5, len(np.unique(labels[tested])))
-            few = fewshot.episodes(*judged, ways=ways, seed=seed)
-            add(name, "5-shot accuracy", few.metrics["accuracy"], few.ci95, protocols["few-shot"], ways=ways)
-        if "retrieval" in more:
-            found = retrieval.search(*judged, ks=(1,))
-            asked = groups[tested][found.queries]
-            for metric, values in (("mAP", found.precision), ("R@1", found.hit[1])):
-                ci95 = stats.bootstrap(values, asked, seed=seed)
-                add(name, metric, values.mean(), ci95, protocols["retrieval"])
-        out = (known or {}).get(name)
-        if out is None:
-            out = linear.probe(x, labels, folds, groups, test=task.test, strengths=strengths, balance=balance)
-        outcomes[name] = out
-        add(
-            name,
-            "accuracy",
-            out.correct.mean(),
-            interval(out.correct),
-            protocols["accuracy"],
-            chosen=out.chosen,
-            by_group=sums(out.correct, np.zeros(len(tested)), groups[tested]),
-        )
-        if classes.uneven(labels[tested]):
-            each = classes.ByClass.of(out, labels, groups)
-            ci95 = each.ci95(seed=seed)
-            for metric in ("balanced accuracy", "macro F1"):
-                add(name, metric, each.averages[metric], ci95[metric], protocols["accuracy"])
-        near = knn.probe(x, labels, folds, groups, test=task.test)
-        add(name, "knn accuracy", near.correct.mean(), interval(near.correct), protocols["knn"])
-        found = cluster.probe(x, labels, folds, groups, test=task.test, seed=seed)
-        for metric, value in found.metrics.items():
-            spread = found.spread[metric]
-            if metric == "accuracy":
-                ci95, how = interval(found.correct.mean(0)), "clusters kept; " + where
-            else:  # both are biased upwards by clips drawn twice, so no bootstrap
-                ci95, how = (value - 1.96 * spread, value + 1.96 * spread), "ci95: 1.96 sd over seeds only"
-            add(name, f"kmeans {metric}", value, ci95, protocols["kmeans"] + how, sd=spread)
-    floor = outcomes["majority"]
-    add("majority", "accuracy", floor.correct.mean(), interval(floor.correct), protocols["majority"])
-    if ours is not None:
-        floors = [name for name in outcomes if name != ours]
-        best = max(floors, key=lambda name: outcomes[name].correct.mean())
-        for name in floors:
-            value, low, high = stats.paired(
-                outcomes[ours].correct, outcomes[name].correct, groups[tested], seed=seed
-            )
-            protocol = "paired by clip; " + protocols["accuracy"]
-            add(
-                f"{ours} - {name}",
-                "accuracy difference",
-                value,
-                (low, high),
-                protocol,
-                best_floor=name == best,
-                p=stats.permutation(
-                    outcomes[ours].correct, outcomes[name].correct, groups[tested], seed=seed
-                ),
-                by_group=sums(outcomes[ours].correct, outcomes[name].correct, groups[tested]),
-            )
-    return sheet.records, outcomes

@@ -3,6 +3,7 @@
     python tests/benchmarks/hear_probe.py EMBEDDINGS.npz [--column category] [--folds fold] [--points 8]
     python tests/benchmarks/hear_probe.py --synthetic
     python tests/benchmarks/hear_probe.py --synthetic --points 2 --epochs 6 --clips 200    # to try it
+    python tests/benchmarks/hear_probe.py --synthetic --kit KIT/bin/python    # and hear-eval-kit itself
 
 EMBEDDINGS.npz: as `ssl-audio embed` writes it (x, label_category, label_fold). --synthetic: 2,000 clips of 50
 classes in 5 folds, 1,024 dimensions, a mean a class and noise, so that about 0.7 are right.
@@ -17,13 +18,29 @@ and after 500 in PyTorch. The standard deviation is of the folds' accuracies (n 
 The PyTorch side is a DataLoader and a loop. What hear-eval-kit does besides isn't in it: Lightning's loop,
 logging, files of embeddings and checkpoints, the second forward pass and the loss of each validation, and its
 start. It is a lower bound of the kit's time.
+
+--kit: the Python of an environment that has the kit, which then runs in a process of its own on the same
+embeddings, written as it wants them. Its time is with its start, as its command's is; with "of it" its own
+count, from the start of its grid. What it wants of old versions can't be had with Python 3.11, this runs:
+
+    pip install torch 'pytorch-lightning==1.9.5' 'setuptools<81' more-itertools python-slugify torchinfo \
+        spotty intervaltree click pandas pynvml tqdm scikit-learn scipy dcase_util sed_eval
+    pip install --no-deps heareval==2021.1.3
+
+It draws with one seed always; --seed changes the order of the clips, and with that its results.
 """
 
 import argparse
 import copy
+import csv
+import json
 import os
+import pickle
+import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:  # as the command line does, for both sides
     os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
@@ -187,6 +204,56 @@ def theirs(data: Data, points: list[hear.Point], seed: int) -> Result:
     return Result(time.perf_counter() - begun, by_fold(right, data.folds), epochs, best)
 
 
+def by_the_kit(data: Data, python: str, points: int, seed: int) -> tuple[Result, float]:
+    """The kit's result, in a process of its own, and the seconds that it counts itself."""
+    with tempfile.TemporaryDirectory() as home:
+        task = Path(home) / "task"
+        task.mkdir()
+        splits = [f"fold{i:02d}" for i in range(len(np.unique(data.folds)))]
+        rng = np.random.default_rng(seed)
+        for split, name in zip(splits, np.unique(data.folds), strict=True):
+            rows = rng.permutation(np.flatnonzero(data.folds == name))
+            (task / f"{split}.embedding-dimensions.json").write_text(json.dumps([len(rows), data.x.shape[1]]))
+            (task / f"{split}.embeddings.npy").write_bytes(np.ascontiguousarray(data.x[rows]).tobytes())
+            labels = [[f"class {code}"] for code in data.code[rows]]
+            (task / f"{split}.target-labels.pkl").write_bytes(pickle.dumps(labels))
+        vocabulary = [f"{i},class {i}" for i in range(data.classes)]
+        (task / "labelvocabulary.csv").write_text("\n".join(["idx,label", *vocabulary]) + "\n")
+        about = {
+            "task_name": "benchmark", "embedding_type": "scene", "prediction_type": "multiclass",
+            "split_mode": "new_split_kfold", "splits": splits, "evaluation": ["top1_acc"],
+        }  # fmt: skip
+        (task / "task_metadata.json").write_text(json.dumps(about))
+        # its own checkpoints hold classes, which newer versions of PyTorch read only when told to
+        known = os.environ | {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1", "CUDA_VISIBLE_DEVICES": ""}
+        command = [python, "-m", "heareval.predictions.runner", str(task), "--grid-points", str(points)]
+        begun = time.perf_counter()
+        done = subprocess.run(command, cwd=home, env=known, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - begun
+        if done.returncode:
+            sys.exit(f"the kit failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        scores = json.loads((task / "test.predicted-scores.json").read_text())
+        within = json.loads((task / "prediction-done.json").read_text())["time"]
+        epochs = 0
+        for log in task.rglob("metrics.csv"):
+            with open(log, encoding="utf-8", newline="") as file:
+                epochs += max(int(row["epoch"]) for row in csv.DictReader(file) if row["epoch"]) + 1
+    accuracy = np.array([scores[split]["test_top1_acc"] for split in splits])
+    chosen = scores["hparams"]
+    point = hear.Point(chosen["hidden_layers"], chosen["lr"], "uniform" in chosen["initialization"])
+    return Result(seconds, accuracy, epochs, point), within
+
+
+def told(name: str, result: Result, more: str = "") -> None:
+    point = result.point
+    print(
+        f"{name:>16}: {result.seconds:8.1f} s{more}, accuracy {result.accuracy.mean():.4f} (sd "
+        f"{result.accuracy.std(ddof=1):.4f} over folds), {result.epochs:,} epochs; chosen: "
+        f"{point.layers} hidden, rate {point.rate:g}, {'uniform' if point.uniform else 'normal'}",
+        flush=True,
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -198,6 +265,7 @@ def main():
     parser.add_argument("--points", type=int, default=8, help="points of the grid that are tried")
     parser.add_argument("--epochs", type=int, default=hear.EPOCHS, help="at most; 3 or more")
     parser.add_argument("--clips", type=int, help="so many clips; of a file, drawn from it")
+    parser.add_argument("--kit", help="the Python of an environment with hear-eval-kit")
     parser.add_argument("--seed", type=int, default=0, help="of weights and dropout on both sides")
     args = parser.parse_args()
     if (args.embeddings is None) != args.synthetic:
@@ -223,14 +291,8 @@ def main():
     )
     made = {}
     for name, side in (("ssl_audio, cold", ours), ("PyTorch", theirs), ("ssl_audio, warm", ours)):
-        result = made[name] = side(data, points, args.seed)
-        point = result.point
-        print(
-            f"{name:>16}: {result.seconds:8.1f} s, accuracy {result.accuracy.mean():.4f} (sd "
-            f"{result.accuracy.std(ddof=1):.4f} over folds), {result.epochs:,} epochs; chosen: "
-            f"{point.layers} hidden, rate {point.rate:g}, {'uniform' if point.uniform else 'normal'}",
-            flush=True,
-        )
+        made[name] = side(data, points, args.seed)
+        told(name, made[name])
     cold, torchs, warm = made.values()
     print(
         f"{'ratio':>16}: {torchs.seconds / cold.seconds:.2f} cold, {torchs.seconds / warm.seconds:.2f} warm "
@@ -238,6 +300,14 @@ def main():
     )
     more = 100 * (warm.accuracy.mean() - torchs.accuracy.mean())
     print(f"{'difference':>16}: {more:+.2f} points of accuracy (ssl_audio less PyTorch)")
+    if args.kit:
+        kit, within = by_the_kit(data, args.kit, args.points, args.seed)
+        told("hear-eval-kit", kit, f" ({within:.1f} s of it)")
+        more = 100 * (warm.accuracy.mean() - kit.accuracy.mean())
+        print(
+            f"{'ratio':>16}: {kit.seconds / cold.seconds:.2f} cold, {kit.seconds / warm.seconds:.2f} warm; "
+            f"{more:+.2f} points of accuracy (ssl_audio less the kit)"
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Every data set says what it is and where it is from; every task is of one, and of columns that it has."""
 
 import importlib
+import inspect
 import pkgutil
 import re
 
@@ -58,6 +59,9 @@ def test_a_task_is_of_columns_that_its_data_set_names(task):
     for column in {task.label, task.fold, task.group or "group"}:
         assert f"`{column}`" in doc or column == "group", column  # "also the group"
     assert task.note and task.name in catalogue.datasheet(task.dataset)
+    parts = "part" in inspect.signature(KNOWN[task.dataset].clips).parameters
+    assert parts or not task.part
+    assert task.kind != "events" or callable(KNOWN[task.dataset].events)
 
 
 def test_a_licence_that_forbids_is_told():

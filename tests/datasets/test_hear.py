@@ -1,4 +1,4 @@
-"""HEAR's folds: the shuffled sorted keys in parts, every label in each."""
+"""HEAR's folds: the shuffled sorted keys in parts, every label in each; its draws are those of pandas."""
 
 from collections import Counter
 
@@ -19,3 +19,10 @@ def test_folds_take_the_first_seed_that_gives_every_fold_every_label():
     assert {folds["a"], folds["b"]} == {"fold00", "fold01"}
     with pytest.raises(ValueError, match="too few clips"):
         hear.folds({"a": "x", "b": "y"}, 2)
+
+
+@pytest.mark.parametrize(("split", "shuffled"), [("train", "bcjiefdhag"), ("fold00", "ejgbaichdf")])
+def test_a_draw_is_what_pandas_shuffles_to_the_front(split, shuffled):
+    """shuffled: DataFrame.sample(frac=1, random_state=...) of pandas 3.1.1, of the rows a to j."""
+    for most in (0, 3, 7, 10, 11):
+        assert hear.drawn(reversed("abcdefghij"), split, most) == set(shuffled[:most])

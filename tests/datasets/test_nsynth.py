@@ -47,6 +47,8 @@ def test_notes_of_three_folders(tmp_path):
         "source": "synthetic",
         "instrument": "a",
         "qualities": "bright|dark",
+        "hear_5h": "",
+        "hear_50h": "",
     }
     assert clips[0].licence == "CC BY 4.0"
 
@@ -73,3 +75,19 @@ def test_missing_sound_missing_table_and_another_table_are_told(tmp_path):
     (tmp_path / "b" / "nsynth-train" / "examples.json").write_text("{")
     with pytest.raises(ValueError, match="not NSynth's table"):
         nsynth.clips(tmp_path / "b")
+
+
+def test_whole_folds_have_hears_draws_of_pitches_21_to_108(tmp_path, monkeypatch):
+    monkeypatch.setattr(nsynth, "NOTES", {"train": 6, "valid": 2, "test": 3})
+    most = {"train": 2, "valid": 1, "test": 3}
+    monkeypatch.setattr(nsynth, "DRAWN", {"hear_5h": most, "hear_50h": {f: 9 for f in most}})
+    names = {"train": "abcdef", "valid": "gh", "test": "ij"}  # of the test one is missing
+    for fold, some in names.items():
+        notes = {name: NOTE | {"pitch": 109 if name in "ag" else 21 if name == "b" else 108} for name in some}
+        lay_out(tmp_path, fold, notes, *(f"{name}.wav" for name in some))
+    clips = {clip.path.stem: clip.labels for clip in nsynth.clips(tmp_path)}
+    kept = {name for name, labels in clips.items() if labels["hear_5h"]}
+    assert len(kept & set("bcdef")) == 2 and kept - set("bcdef") == {"h"}
+    assert {name for name, labels in clips.items() if labels["hear_50h"]} == set("bcdefh")
+    assert all(labels["hear_5h"] in ("", labels["hear_50h"]) for labels in clips.values())
+    assert {clips[name]["hear_50h"] for name in "bcdef"} == {"train"} and clips["h"]["hear_50h"] == "valid"

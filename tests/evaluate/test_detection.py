@@ -1,13 +1,14 @@
 """Events from frames: measures with intervals, the floor, what is chosen and on what, what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ssl_audio.evaluate import Task, detection, linear
 from ssl_audio.evaluate.detection import Frames, judge
-from ssl_audio.evaluate.events import Event, by_event, by_segment
+from ssl_audio.evaluate.events import Event, Timing, by_event, by_segment
 from ssl_audio.evaluate.folds import splits
 
 TASK = Task("toy", "none", "event", note="toys")
@@ -232,3 +233,25 @@ def test_what_it_refuses():
         x[7, 1] = value
         x[7, 2] = -value
         refused("1 of 7200 rows have NaN or infinite values, row 7 first", x=x)
+
+
+def test_the_tasks_timing_is_that_of_events_and_of_onsets():
+    """Frames 0.1 s late are right at 0.2 s, wrong at 0.05 s; a short event needs a short duration."""
+    events = clips(2)
+    late = framed(events)
+    late = late._replace(x=np.concatenate([np.roll(late.x[i : i + 300], 5, 0) for i in range(0, 7200, 300)]))
+    near = replace(TASK, timing=Timing(0.02, (0.05,), 0.05))
+    wide = replace(TASK, timing=Timing(0.02, (0.05,), 0.2))
+    value = {}
+    for task in (near, wide):
+        records, _ = judge(task, events, FOLDS, GROUPS, {"late": late}, strengths=(1.0,))
+        value[task] = table(records)["late", "onset F1"]["value"]
+        assert f"onsets within {task.timing.onset} s" in records[0]["protocol"]
+    assert value[near] < 0.1 and value[wide] > 0.95
+    short = [[Event(1.0, 1.08, "a"), Event(3.0, 3.08, "b"), Event(5.0, 5.08, "c")] for _ in events]
+    found = {}
+    for least in (0.05, 0.125):
+        task = replace(TASK, timing=Timing(0.02, (least,), 0.2))
+        _, made = judge(task, short, FOLDS, GROUPS, {"x": framed(short)}, strengths=(10.0,))
+        found[least] = sum(map(len, made["x"]))
+    assert found == {0.05: 72, 0.125: 0}

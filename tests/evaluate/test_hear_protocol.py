@@ -9,6 +9,7 @@ import pytest
 
 from ssl_audio.evaluate import multilabel, protocols
 from ssl_audio.evaluate.protocols import hear
+from ssl_audio.evaluate.protocols.parts import parts
 
 
 @pytest.fixture(autouse=True)
@@ -123,13 +124,14 @@ def test_training_ends_after_so_many_scores_that_are_not_better(monkeypatch):
 
 def test_folds_validate_in_turn():
     _, _, folds, groups = toy()
-    for split, held in hear.parts(folds, groups, None):
-        assert set(folds[split.train][held]) == {str((int(split.name) + 1) % 5)}
+    for part in parts(folds, groups, None):
+        assert set(folds[part.valid]) == {str((int(part.name) + 1) % 5)}
+        assert sorted([*part.train, *part.valid, *part.test]) == list(range(300))
     named = np.array(["train", "train", "valid", "test", "train"])[np.arange(300) % 5]
-    ((split, held),) = hear.parts(named, groups, ("test",))
-    assert set(named[split.train][held]) == {"valid"} and set(named[split.test]) == {"test"}
-    ((split, held),) = hear.parts(np.where(named == "test", "test", "train"), groups, ("test",))
-    assert 0.15 < held.mean() < 0.25
+    (part,) = parts(named, groups, ("test",))
+    assert set(named[part.valid]) == {"valid"} and set(named[part.test]) == {"test"}
+    (part,) = parts(np.where(named == "test", "test", "train"), groups, ("test",))
+    assert 0.15 < len(part.valid) / (len(part.train) + len(part.valid)) < 0.25
 
 
 @pytest.mark.parametrize("form", ["compat", "strict"])

@@ -8,7 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from ssl_audio.evaluate import multilabel, protocols
-from ssl_audio.evaluate.protocols import attentive, beans, evar, hear, marble, perceptron, superb
+from ssl_audio.evaluate.protocols import attentive, beans, evar, marble, perceptron, superb
+from ssl_audio.evaluate.protocols.parts import parts
 
 
 def toy(n=300, classes=3, dims=10, noise=1.0):
@@ -117,8 +118,8 @@ def test_marble_compat_tests_the_last_epoch_and_strict_the_best():
 def test_beans_is_scikit_learns():
     x, y, folds, groups = toy(noise=2.5)
     out = protocols.classed("beans", x, y, folds, groups)
-    for split, held in hear.parts(folds, groups, None):
-        train, valid = split.train[~held], split.train[held]
+    for part in parts(folds, groups, None):
+        train, valid = part.train, part.valid
         scale = StandardScaler().fit(x[train])
         fits = [
             LogisticRegression(C=c, max_iter=5000, tol=1e-8).fit(scale.transform(x[train]), y[train])
@@ -126,9 +127,9 @@ def test_beans_is_scikit_learns():
         ]
         scores = [fit.score(scale.transform(x[valid]), y[valid]) for fit in fits]
         best = int(np.argmax(scores))
-        assert out.chosen[split.name] == beans.STRENGTHS[best]
-        theirs = fits[best].predict(scale.transform(x[split.test]))
-        assert (theirs == out.predictions[split.test]).mean() > 0.98
+        assert out.chosen[part.name] == beans.STRENGTHS[best]
+        theirs = fits[best].predict(scale.transform(x[part.test]))
+        assert (theirs == out.predictions[part.test]).mean() > 0.98
 
 
 def test_beans_compat_takes_decisions_for_scores():

@@ -1,9 +1,11 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ssl_audio.evaluate import TASKS, Task, columns, find, judge
+from ssl_audio.evaluate.tasks import clips_of
 
 
 class Columns:
@@ -50,6 +52,29 @@ def test_clips_without_label_or_group():
     with pytest.raises(ValueError, match="no clip"):
         columns(Task("t", "d", "family", where=("kind", "c")), store)
     assert columns(Task("t", "d", "family", without=("1",)), store)[3].tolist() == [3]
+    labels, *_, rows = columns(Task("t", "d", "family", kind="classes", unlabelled=True), store)
+    assert rows.tolist() == [0, 1, 2, 3] and labels.tolist() == ["x", "", "y", "y"]
+
+
+def test_clips_without_a_class_count_where_a_task_says_so():
+    """A detector that is sure of a bird in silence is worse than one that isn't."""
+    labels = np.array(["a", "b", "a|b", ""] * 20)
+    folds, groups = np.array(["1", "2", "1", "1", "2", "1", "2", "2"] * 10), np.arange(80).astype(str)
+    truth = np.array([["a" in label, "b" in label] for label in labels], np.float32)
+    task = Task("t", "d", "x", kind="classes", unlabelled=True, note="toy")
+    noise = 0.1 * np.random.default_rng(0).standard_normal((80, 2)).astype(np.float32)
+    loud = np.where((labels == "")[:, None], np.float32([1, 0]), truth)  # silence looks as "a" does
+    records, _ = judge(task, labels, folds, groups, {"right": truth + noise, "loud": loud + noise}, "right")
+    value = {r["system"]: r["value"] for r in records if r["metric"] == "mAP"}
+    assert value["right"] == pytest.approx(1) and value["loud"] < 0.97 and records[0]["n"] == 80
+
+
+def test_the_part_of_a_task_is_asked_for():
+    asked = []
+    corpus = SimpleNamespace(clips=lambda **kwargs: asked.append(kwargs) or ["clip"])
+    assert clips_of(find("esc50"), {"esc50": corpus}) == ["clip"]
+    assert clips_of(find("beans/bats"), {"beans": corpus}) == ["clip"]
+    assert asked == [{}, {"part": "bats"}]
 
 
 @pytest.mark.parametrize("test", [None, ("3", "4")])

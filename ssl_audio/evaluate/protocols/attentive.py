@@ -4,7 +4,7 @@ The score of a frame is v . tanh(W h + b), its softmax over time weights the fra
 pooling; Cai, Chen & Li, "Exploring the Encoding Layer and Loss Function in End-to-End Speaker and Language
 Recognition System", 2018), and a linear layer follows. Frames are standardised with those of the training
 clips; Adam at 1e-3 on 64 clips, 60 looks of an epoch each, the best on the validation rows is kept
-(`protocols.hear.parts`).
+(`protocols.parts`).
 """
 
 import functools
@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from ssl_audio.evaluate.folds import standardise
-from ssl_audio.evaluate.protocols.hear import Form, adam, loss_of, parts, score_of
+from ssl_audio.evaluate.protocols.hear import Form, adam, loss_of, score_of
+from ssl_audio.evaluate.protocols.parts import each, parts
 from ssl_audio.evaluate.protocols.perceptron import init, looked, shuffled
 
 EPOCHS, BATCH, RATE, WIDTH, PIECES = 60, 64, 1e-3, 128, 32
@@ -98,19 +99,16 @@ def predict(
     real = ~np.isnan(x).all(2)
     if bad := [i for i in range(len(x)) if not real[i].any() or not np.isfinite(x[i, real[i]]).all()]:
         raise ValueError(f"frames: {len(bad)} of {len(x)} clips have none or infinite values, {bad[0]} first")
-    out, chosen = np.full(y.shape, np.nan, np.float32), {}
-    for number, (split, held) in enumerate(parts(folds, groups, test)):
-        train, valid = split.train[~held], split.train[held]
+    clip = np.nonzero(real)[0]
+
+    def one(number, part):
         z = np.full(x.shape, np.nan, np.float32)
-        among = np.zeros(len(x), bool)
-        among[train] = True
-        clip = np.nonzero(real)[0]
-        z[real] = standardise(x[real], np.flatnonzero(among[clip]))
-        data = [jnp.asarray(a[rows], jnp.float32) for rows in (train, valid) for a in (z, y)]
-        each = len(train) // min(BATCH, len(train))
-        order = shuffled(len(train), EPOCHS * each, BATCH, seed + number).reshape(EPOCHS, each, -1)
+        z[real] = standardise(x[real], np.flatnonzero(np.isin(clip, part.train)))
+        data = [jnp.asarray(a[rows], jnp.float32) for rows in (part.train, part.valid) for a in (z, y)]
+        steps = len(part.train) // min(BATCH, len(part.train))
+        order = shuffled(len(part.train), EPOCHS * steps, BATCH, seed + number).reshape(EPOCHS, steps, -1)
         key = jax.random.fold_in(jax.random.key(seed), number)
         net, which = fit(*data, jnp.asarray(order), key, several=several)
-        out[split.test] = np.asarray(forward(net, jnp.asarray(z[split.test])))
-        chosen[split.name] = float(which)
-    return out, chosen
+        return np.asarray(forward(net, jnp.asarray(z[part.test]))), float(which)
+
+    return each("attentive", parts(folds, groups, test), y, one)

@@ -4,7 +4,7 @@ Hagiwara et al., "BEANS: The Benchmark of Animal Sounds", 2022. Its features are
 they are the embeddings; the optimum is scikit-learn's. Of several labels each class is a regression of its
 own, and the program takes the average precision of decisions, 0 or 1, not of scores: `compat` does so too,
 `strict` of scores. Of one label a clip both are the same. Validation rows as for HEAR
-(`protocols.hear.parts`), on which the tested regression isn't fitted.
+(`protocols.parts`), on which the tested regression isn't fitted.
 """
 
 import numpy as np
@@ -12,7 +12,8 @@ from jaxtyping import Float, Shaped
 
 from ssl_audio.evaluate.folds import finite, standardise
 from ssl_audio.evaluate.linear import precise, right, rotate, solve
-from ssl_audio.evaluate.protocols.hear import Form, parts
+from ssl_audio.evaluate.protocols.hear import Form
+from ssl_audio.evaluate.protocols.parts import each, parts
 
 STRENGTHS = (0.1, 1.0, 10.0)
 
@@ -34,16 +35,16 @@ def predict(
     a value isn't finite.
     """
     finite(x)
-    out, chosen = np.full(y.shape, np.nan, np.float32), {}
     label, good = (y > 0.5, precise) if several else (y.argmax(1), right)
     said = (lambda s: (s > 0).astype(np.float32)) if several and form == "compat" else (lambda s: s)
-    for split, held in parts(folds, groups, test):
-        train, valid = split.train[~held], split.train[held]
-        z = rotate(standardise(x, train), train)
+
+    def one(number, part):
+        z = rotate(standardise(x, part.train), part.train)
         w, fits = None, []
         for strength in STRENGTHS:
-            w = solve(z[train], label[train], y.shape[1], strength, w)
-            fits.append((good(said(z[valid] @ w), label[valid]), strength, w))
-        _, chosen[split.name], w = max(fits, key=lambda f: f[0])  # of equals the first
-        out[split.test] = said(z[split.test] @ w)
-    return out, chosen
+            w = solve(z[part.train], label[part.train], y.shape[1], strength, w)
+            fits.append((good(said(z[part.valid] @ w), label[part.valid]), strength, w))
+        _, strength, w = max(fits, key=lambda f: f[0])  # of equals the first
+        return said(z[part.test] @ w), strength
+
+    return each("BEANS", parts(folds, groups, test), y, one)

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
-from ssl_audio.evaluate.folds import finite, splits, standardise
-from ssl_audio.evaluate.protocols.hear import Form, parts
+from ssl_audio.evaluate.folds import finite, standardise
+from ssl_audio.evaluate.protocols.hear import Form
+from ssl_audio.evaluate.protocols.parts import each, parts
 from ssl_audio.evaluate.protocols.perceptron import Recipe, fit, scores
 
 RECIPE = Recipe((), 0.0, 200, 200, 3e-4, 1e-8, 20, True, None, True)
@@ -51,17 +52,17 @@ def predict(
     Arguments as `protocols.hear.predict`. ValueError: a group is cut, or a value isn't finite.
     """
     finite(x)
-    out, chosen = np.full(y.shape, np.nan, np.float32), {}
-    whole = [held for _, held in parts(folds, groups, test)]
-    for number, split in enumerate(splits(folds, groups, test)):
-        held, drawn = whole[number], form == "compat" and "valid" not in folds[split.train]
-        if drawn:
-            held = tenth(y[split.train], seed + number)
-        train, valid = split.train[~held], split.train[held]
-        z = standardise(x, split.train if drawn else train)
+
+    def one(number, part):
+        train, valid, known = part.train, part.valid, part.train
+        rows = np.sort(np.concatenate([train, valid]))
+        if form == "compat" and "valid" not in folds[rows]:
+            held, known = tenth(y[rows], seed + number), rows
+            train, valid = rows[~held], rows[held]
+        z = standardise(x, known)
         data = [jnp.asarray(a[rows], jnp.float32) for rows in (train, valid) for a in (z, y)]
         key = jax.random.fold_in(jax.random.key(seed), number)
         made = fit(*data, key, recipe=RECIPE, several=several)
-        out[split.test] = scores(made.best, z[split.test])
-        chosen[split.name] = float(made.best_epoch)
-    return out, chosen
+        return scores(made.best, z[part.test]), float(made.best_epoch)
+
+    return each("EVAR", parts(folds, groups, test), y, one)

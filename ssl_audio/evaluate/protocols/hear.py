@@ -22,7 +22,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Shaped
 
-from ssl_audio.evaluate.folds import Split, finite, inner, splits
+from ssl_audio.evaluate.folds import finite
+from ssl_audio.evaluate.protocols.parts import each, parts
 from ssl_audio.optim import lenient
 
 Form = Literal["compat", "strict"]
@@ -208,27 +209,6 @@ def fit(
     return Fitted(best, most, epochs)
 
 
-def parts(
-    folds: Shaped[np.ndarray, " n"],
-    groups: Shaped[np.ndarray, " n"],
-    test: tuple[str, ...] | None,
-) -> list[tuple[Split, Shaped[np.ndarray, " n_train"]]]:
-    """Outer folds with what of their training rows validates: the next fold, one called valid, or a fifth of
-    the groups."""
-    found, names = list(splits(folds, groups, test)), list(np.unique(folds))
-    out = []
-    for split in found:
-        inside = folds[split.train]
-        if test is None and len(names) > 2:
-            held = inside == names[(names.index(split.name) + 1) % len(names)]
-        elif "valid" in inside:
-            held = inside == "valid"
-        else:
-            held = inner(folds, groups, split)[0]
-        out.append((split, held))
-    return out
-
-
 def predict(
     x: Float[np.ndarray, "n d"],
     y: Float[np.ndarray, "n c"],
@@ -247,12 +227,12 @@ def predict(
     the grid; None: `drawn()`. ValueError: a group is cut, or a value isn't finite.
     """
     finite(x)
-    tried = list(drawn() if points is None else points)
-    out, best = np.full(y.shape, np.nan, np.float32), None
-    for number, (split, held) in enumerate(parts(folds, groups, test)):
-        order = np.random.default_rng(0).permutation(np.flatnonzero(~held))  # once, for all epochs of compat
-        rows = split.train[order], split.train[held]
-        data = [jnp.asarray(a[r], jnp.float32) for r in rows for a in (x, y)]
+    tried, best = list(drawn() if points is None else points), None
+
+    def one(number, part):
+        nonlocal best
+        order = np.random.default_rng(0).permutation(part.train)  # once, for all epochs of compat
+        data = [jnp.asarray(a[rows], jnp.float32) for rows in (order, part.valid) for a in (x, y)]
         here, results = tried if best is None else [best], []
         for p in here:
             made = fit(
@@ -266,5 +246,8 @@ def predict(
             )
             results.append((float(made.score), p, made.net))
         _, best, net = max(results, key=lambda r: (r[0], -here.index(r[1])))
-        out[split.test] = np.asarray(forward(net, jnp.asarray(x[split.test], jnp.float32))[0])
+        return np.asarray(forward(net, jnp.asarray(x[part.test], jnp.float32))[0]), best
+
+    out, chosen = each("HEAR", parts(folds, groups, test), y, one)
+    best = next(iter(chosen.values()))
     return out, {name: float(value) for name, value in best._asdict().items()}

@@ -7,7 +7,7 @@ it. Its other tasks take other rates (1e-3) and numbers of epochs (20 to 50); pr
 bfloat16.
 
 The program's checkpoint "best" watches no measure and so is that of the last epoch, which it tests. `compat`
-tests the last epoch, `strict` the best. Validation rows as for HEAR (`protocols.hear.parts`).
+tests the last epoch, `strict` the best. Validation rows as for HEAR (`protocols.parts`).
 """
 
 import jax
@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from ssl_audio.evaluate.folds import finite
-from ssl_audio.evaluate.protocols.hear import Form, parts
+from ssl_audio.evaluate.protocols.hear import Form
+from ssl_audio.evaluate.protocols.parts import each, parts
 from ssl_audio.evaluate.protocols.perceptron import Recipe, fit, scores
 
 RECIPE = Recipe((512,), 0.2, 64, 100, 5e-3, 0.0, 20, False, (0.5, 6), False)
@@ -38,13 +39,13 @@ def predict(
     Arguments as `protocols.hear.predict`. ValueError: a group is cut, or a value isn't finite.
     """
     finite(x)
-    out, chosen = np.full(y.shape, np.nan, np.float32), {}
-    for number, (split, held) in enumerate(parts(folds, groups, test)):
-        rows = split.train[~held], split.train[held]
-        data = [jnp.asarray(a[r], jnp.float32) for r in rows for a in (x, y)]
+    last = form == "compat"
+
+    def one(number, part):
+        data = [jnp.asarray(a[rows], jnp.float32) for rows in (part.train, part.valid) for a in (x, y)]
         key = jax.random.fold_in(jax.random.key(seed), number)
         made = fit(*data, key, recipe=RECIPE, several=several)
-        last = form == "compat"
-        out[split.test] = scores(made.last if last else made.best, x[split.test])
-        chosen[split.name] = float(made.epochs if last else made.best_epoch)
-    return out, chosen
+        epoch = made.epochs if last else made.best_epoch
+        return scores(made.last if last else made.best, x[part.test]), float(epoch)
+
+    return each("MARBLE", parts(folds, groups, test), y, one)

@@ -7,7 +7,7 @@ the layers and the mean is nonlinear, so that the layers' means over time give t
 
 30,000 steps and a look every 1,000, as it does for emotions; for key words and speakers it takes 200,000. Its
 sum has the first block's input too, ours the blocks' outputs. Validation rows as for HEAR
-(`protocols.hear.parts`).
+(`protocols.parts`).
 """
 
 import functools
@@ -20,7 +20,8 @@ import optax
 from jaxtyping import Array, Float, Int, Shaped
 
 from ssl_audio.evaluate.folds import finite
-from ssl_audio.evaluate.protocols.hear import Form, adam, loss_of, parts, score_of
+from ssl_audio.evaluate.protocols.hear import Form, adam, loss_of, score_of
+from ssl_audio.evaluate.protocols.parts import each, parts
 from ssl_audio.evaluate.protocols.perceptron import init, looked, shuffled
 
 STEPS, EVERY, BATCH, RATE, WIDTH = 30_000, 1_000, 32, 1e-4, 256
@@ -82,13 +83,15 @@ def predict(
     ValueError: a group is cut, or a value isn't finite.
     """
     finite(x.reshape(len(x), -1))
-    out, weights = np.full(y.shape, np.nan, np.float32), []
-    for number, (split, held) in enumerate(parts(folds, groups, test)):
-        train, valid = split.train[~held], split.train[held]
-        data = [jnp.asarray(a[rows], jnp.float32) for rows in (train, valid) for a in (x, y)]
-        order = shuffled(len(train), STEPS, BATCH, seed + number).reshape(STEPS // EVERY, EVERY, -1)
+
+    def one(number, part):
+        data = [jnp.asarray(a[rows], jnp.float32) for rows in (part.train, part.valid) for a in (x, y)]
+        order = shuffled(len(part.train), STEPS, BATCH, seed + number).reshape(STEPS // EVERY, EVERY, -1)
         key = jax.random.fold_in(jax.random.key(seed), number)
         net, _ = fit(*data, jnp.asarray(order), key, several=several)
-        out[split.test] = np.asarray(forward(net, jnp.asarray(x[split.test], jnp.float32)))
-        weights.append(np.asarray(jax.nn.softmax(net.layers)))
-    return out, {f"layer {i}": float(w) for i, w in enumerate(np.mean(weights, 0))}
+        scores = np.asarray(forward(net, jnp.asarray(x[part.test], jnp.float32)))
+        return scores, np.asarray(jax.nn.softmax(net.layers))
+
+    out, weights = each("SUPERB", parts(folds, groups, test), y, one)
+    mean = np.mean(list(weights.values()), 0)
+    return out, {f"layer {i}": float(w) for i, w in enumerate(mean)}

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
-from ssl_audio.evaluate.folds import finite, splits
-from ssl_audio.evaluate.protocols.hear import TX, Form, adam, loss_of, parts, score_of
+from ssl_audio.evaluate.folds import finite
+from ssl_audio.evaluate.protocols.hear import TX, Form, adam, loss_of, score_of
+from ssl_audio.evaluate.protocols.parts import each, parts
 
 EPOCHS, BATCH, RATE = 10, 32, 1e-3
 
@@ -110,14 +111,13 @@ def predict(
     Arguments as `protocols.hear.predict`. ValueError: a group is cut, or a value isn't finite.
     """
     finite(x)
-    out, chosen = np.full(y.shape, np.nan, np.float32), {}
+    todo = parts(folds, groups, test)
     if form == "compat" and test is None:
-        todo = [(s, s.train, s.test) for s in splits(folds, groups)]
-    else:
-        todo = [(s, s.train[~held], s.train[held]) for s, held in parts(folds, groups, test)]
-    for number, (split, train, valid) in enumerate(todo):
-        data = [jnp.asarray(a[rows], jnp.float32) for rows in (train, valid) for a in (x, y)]
+        todo = [p._replace(train=np.sort(np.concatenate([p.train, p.valid])), valid=p.test) for p in todo]
+
+    def one(number, part):
+        data = [jnp.asarray(a[rows], jnp.float32) for rows in (part.train, part.valid) for a in (x, y)]
         net, which = fit(*data, jax.random.fold_in(jax.random.key(seed), number), several=several)
-        out[split.test] = np.asarray(forward(net, jnp.asarray(x[split.test], jnp.float32)))
-        chosen[split.name] = float(which) + 1
-    return out, chosen
+        return np.asarray(forward(net, jnp.asarray(x[part.test], jnp.float32))), float(which) + 1
+
+    return each("X-ARES", todo, y, one)
