@@ -24,8 +24,8 @@ STRENGTHS = (0.01, 0.1, 1.0)
 """Values of C of the linear probe: fewer than `ssl-audio evaluate` tries, at a third of the time."""
 
 
-def timed(experiment: Experiment, store: Store, minutes: float, measured: int = 8) -> Experiment:
-    """The experiment with as many steps as this machine makes in so many minutes, compilation not counted."""
+def timed(experiment: Experiment, store: Store, minutes: float, measured: int = 8) -> int:
+    """As many steps as this machine makes in so many minutes, compilation not counted."""
     graph, state = start(experiment)
     step, data = make_step(experiment, graph), experiment.data
     samples, label = round(data.seconds * store.rate), data.label or None
@@ -38,7 +38,11 @@ def timed(experiment: Experiment, store: Store, minutes: float, measured: int = 
         state = jax.block_until_ready(step(state, batch))[0]
         times.append(time.perf_counter() - begun)
     # the first compiles; a median, since other work may come between
-    steps = max(1, int(minutes * 60 / np.median(times[3:])))
+    return max(1, int(minutes * 60 / np.median(times[3:])))
+
+
+def shortened(experiment: Experiment, steps: int) -> Experiment:
+    """The experiment with so many steps, its warm-up, saves and looks to suit."""
     optim = dataclasses.replace(
         experiment.optim, steps=steps, warmup=min(experiment.optim.warmup, steps // 10)
     )
@@ -56,12 +60,17 @@ def run(
     runs: Path,
     out: Path,
     title: str = "Every experiment, the same minutes",
+    steps: int | None = None,
+    heard: Store | None = None,
 ) -> None:
     """Train every experiment from every seed; judge it beside its twin with random weights, itself at step 0.
 
     Run again, it goes on where it was; what is judged is not judged again. out: the records, <name>.json; the
-    table <name>.md, under the title, and the curves <name>.png are written beside it.
+    table <name>.md, under the title, and the curves <name>.png are written beside it. steps: of each, in
+    place of the minutes, so that runs of two machines can be compared. heard: what is pretrained on; None:
+    the store, whose clips the task is of.
     """
+    heard = heard or store
     classified(task)
     known = {(r["system"], r["seed"], r["task"]) for r in report.read(out)} if out.exists() else set()
     twins: dict = {}
@@ -73,9 +82,9 @@ def run(
         if (folder / "experiment.json").is_file():
             chosen = config.load_run(folder)
         else:
-            data = dataclasses.replace(chosen.data, store=str(store.path))
-            chosen = pretrain.fitted(dataclasses.replace(chosen, seed=seed, data=data), store)
-            chosen = timed(chosen, store, minutes)
+            data = dataclasses.replace(chosen.data, store=str(heard.path))
+            chosen = pretrain.fitted(dataclasses.replace(chosen, seed=seed, data=data), heard)
+            chosen = shortened(chosen, steps or timed(chosen, heard, minutes))
         print(
             f"[{number + 1}/{len(todo)}] {chosen.name}, seed {seed}: {chosen.optim.steps} steps", flush=True
         )
@@ -97,6 +106,7 @@ def records(folder: Path, store: Store, task: Task, twins: dict) -> list[dict]:
         "data": store.hash,
         "model": kept.about["checkpoint"],
         "code": provenance.code(),
+        "pretrained on": pretrain.pretrained_on(folder, experiment),
         "method": type(experiment.method).__name__,
         "encoder": type(experiment.encoder).__name__,
         "parameters": parameters(experiment),
@@ -199,9 +209,9 @@ PAGE = """<!-- made by `ssl-audio bench`; don't edit -->
 
 # {title}
 
-Task {task}. The same minutes of training for each, then frozen embeddings of all clips under one protocol,
-beside the same network with random weights. The interval of the difference is over recordings, the seeds
-pooled where there are several; where it holds zero, the experiment is not shown to beat random weights.
+Task {task}. The same minutes of training, or steps, for each, then frozen embeddings of all clips under one
+protocol, beside the same network with random weights. The interval of the difference is over recordings, the
+seeds pooled where there are several; where it holds zero, the experiment is not shown to beat random weights.
 Minutes are by the run's clock, compilation and looks at the embeddings among them.
 
 {protocol}.

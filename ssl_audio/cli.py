@@ -432,8 +432,10 @@ def bench(args: list[str]) -> None:
         /,
         task: str,
         minutes: float = 3.0,
+        steps: int | None = None,
         seeds: tuple[int, ...] = (0,),
         only: tuple[str, ...] = (),
+        pretrain_on: Path | None = None,
         runs: Path = Path("runs/bench"),
         out: Path = Path("results/methods.json"),
     ) -> None:
@@ -445,12 +447,15 @@ def bench(args: list[str]) -> None:
             experiments: a Python file with `experiments`, a tuple; experiments/methods.py is one.
             task: such as gm/family fsdd/digit-loso esc50; `ssl-audio tasks` lists them.
             minutes: of training, each, by the speed measured before its start; compilation comes on top.
+            steps: of training, each, in place of minutes: the same on any machine.
             seeds: each experiment is run from each of them.
             only: names of experiments to run; default all.
+            pretrain_on: folder of a store to pretrain on; default the task's clips, without their labels.
             runs: folder for the runs.
             out: the records, .json; the table (.md) and the curves (.png) are written beside it.
         """
         from ssl_audio import bench, pretrain
+        from ssl_audio.audio.store import Store
         from ssl_audio.config import execute, load_many
         from ssl_audio.datasets import corpora
         from ssl_audio.evaluate.tasks import find
@@ -462,7 +467,11 @@ def bench(args: list[str]) -> None:
             raise ValueError(f"{', '.join(sorted(unknown))}: not in {experiments}, which has {names}")
         chosen = [e for e in chosen if not only or e.name in only]
         store = pretrain.prepared(found, chosen[0].frontend.rate, corpora())
-        bench.run(chosen, store, found, minutes=minutes, seeds=seeds, runs=runs, out=out, title=title)
+        heard = Store(pretrain_on) if pretrain_on else None
+        bench.run(
+            chosen, store, found, minutes=minutes, seeds=seeds, runs=runs, out=out, title=title, steps=steps,
+            heard=heard,
+        )  # fmt: skip
         print(f"{out.with_suffix('.md')}")
 
     parse(go, args, "bench")

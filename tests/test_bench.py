@@ -6,7 +6,7 @@ import pytest
 from toys import experiment, folded
 
 from ssl_audio import bench, report
-from ssl_audio.config import load_many
+from ssl_audio.config import load_many, load_run
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +72,21 @@ def test_experiments_of_a_file_need_names_of_their_own(tmp_path):
     file.write_text("from toys import experiment\nexperiment = experiment('SimCLR')\n")
     (one,) = load_many(file)
     assert one.name == "toy-simclr"
+
+
+def test_so_many_steps_on_another_store(judged, tmp_path):
+    """A run of another store is judged on the task's, beside what it was pretrained on."""
+    for name in ("task", "heard"):
+        (tmp_path / name).mkdir()
+    store, task = folded(tmp_path / "task", takes=8, folds=4)
+    heard, _ = folded(tmp_path / "heard", takes=4, folds=4)
+    out, runs = tmp_path / "moved.json", tmp_path / "runs"
+    made = [dataclasses.replace(experiment("SimCLR"), name="simclr")]
+    bench.run(
+        made, store, task, minutes=9.0, seeds=(0,), runs=runs, out=out, title="Moved", steps=3, heard=heard
+    )
+    began = load_run(runs / "simclr-0")
+    assert (began.optim.steps, began.data.store) == (3, str(heard.path))
+    (own,) = [r for r in report.read(out) if (r["system"], r["metric"]) == ("simclr", "accuracy")]
+    assert (own["steps"], own["data"], own["n"]) == (3, store.hash, len(store))
+    assert own["pretrained on"] == f"store {heard.hash[:16]}" != f"store {store.hash[:16]}"
