@@ -15,6 +15,7 @@ import numpy as np
 
 from ssl_audio.disk import locked, write
 from ssl_audio.evaluate import stats
+from ssl_audio.evaluate.leaderboard import beside
 from ssl_audio.evaluate.record import LOWER
 from ssl_audio.evaluate.tasks import TASKS
 
@@ -137,6 +138,8 @@ def summary(results_dir: Path | str) -> str:
             chosen = seeds([record for record in records if record["task"] == task])
             parts.append(f"### {task}\n\n" + sizes(chosen))
             parts += [systems_table(chosen), differences_table(chosen), protocols_list(chosen)]
+            others = (beside(record) for group in chosen.values() for record in group)
+            parts.append("\n".join(f"- {said}." for said in others if said))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

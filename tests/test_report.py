@@ -89,6 +89,16 @@ def test_summary_is_the_mean_over_seeds_newest_of_each(tmp_path):
     assert "0.9" not in text
 
 
+def test_hears_leaderboard_stands_beside_numbers_of_its_probe(tmp_path):
+    report.append(
+        tmp_path / "e.json",
+        [record(0.7, task="esc50"), record(0.5, task="esc50", metric="HEAR compat accuracy", protocol="h")],
+    )
+    said = [line for line in report.summary(tmp_path).splitlines() if "HEAR's leaderboard" in line]
+    assert len(said) == 1 and said[0].startswith("- HEAR's leaderboard on esc50: ")
+    assert "ours with 0.500 would be number " in said[0]
+
+
 def test_a_study_with_its_own_page_is_linked(tmp_path):
     report.append(tmp_path / "study.json", [record(0.4), record(0.3, system="logmel"), paired(0.1)])
     assert "| study |" in report.headline(tmp_path)

@@ -157,6 +157,7 @@ TASKS = (
         for hours in ("5h", "50h")
     ),
     Task("gtzan", "gtzan", "genre", test=("test",), without=("",), note="fault-filtered split"),
+    Task("gtzan_music_speech", "gtzan_music_speech", "kind", note="our 10 random folds"),
     Task("gtzan/random", "gtzan", "genre", "random_fold", note="10 random folds, artists on both sides"),
     Task(
         "crema_d",
