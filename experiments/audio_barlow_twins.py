@@ -2,7 +2,8 @@
 settings).
 
 Sound as BYOL-A v2 prepares it: 16 kHz, 0.95 s crops, 64 mel bands from 60 to 7,800 Hz, window and transform
-1,024, hop 160; log-mixup-exp 0.2, random resize crop, linear fader; AudioNTT; projector 8,192 to 256,
+1,024, hop 160; log-mixup-exp 0.2, random resize crop, linear fader; AudioNTT of
+BYOL-A v2; projector 8,192 to 256,
 lambda 0.005; batch 128, 100 epochs of AudioSet; LARS, 0.4 for weights, 0.0048 for biases, decay 1e-5. The
 paper judges by 18 tasks of the HEAR benchmark, on par with or above BYOL-A and COLA.
 
@@ -14,7 +15,7 @@ Not reproduced here: AudioSet is not to be had; steps are those of one epoch of 
 """
 
 from ssl_audio.config import Data, Experiment, View
-from ssl_audio.encoders import AudioNTT
+from ssl_audio.encoders import AudioNTT2
 from ssl_audio.methods import BarlowTwins
 from ssl_audio.optim import Optim
 from ssl_audio.signal.augment import MixupLogExp, RandomLinearFader, RandomResizeCrop
@@ -27,7 +28,7 @@ view = View(
 experiment = Experiment(
     name="audio_barlow_twins",
     method=BarlowTwins(hidden=8192, width=256, weight=0.005),
-    encoder=AudioNTT(width=2048, channels=64, dropout=0.3),
+    encoder=AudioNTT2(width=2048, channels=64, dropout=0.3),
     views=(view, view),
     frontend=LogMel(
         rate=16_000, n_fft=1024, win=1024, hop=160, mels=64, fmin=60.0, fmax=7800.0, floor=1.1920929e-07

@@ -25,9 +25,7 @@ experiment = Experiment(
     method=JEPA(hide=(0.4, 0.6), width=384, depth=6, heads=12, decay=(0.996, 1.0), ramp=100_000),
     encoder=ViT(width=768, depth=12, heads=12, patch=(16, 16)),
     views=(View(),),
-    frontend=LogMel(
-        rate=32_000, n_fft=2048, win=2048, hop=1250, mels=128, fmin=0.0, fmax=16_000.0, mean=-7.1, std=4.2
-    ),
+    frontend=LogMel(rate=32_000, n_fft=2048, win=2048, hop=1250, mels=128, fmin=0.0, fmax=16_000.0),
     data=Data(seconds=10.0, batch=64, short="pad"),
     optim=Optim(steps=100_000, rate=1e-3, warmup=1_000, decay=0.05, clip=1.0, betas=(0.9, 0.95)),
     precision="bfloat16",

@@ -10,7 +10,7 @@ are recalled, not read).
 Not reproduced here: LibriSpeech's 960 hours are 60 GB; give a store of yours. Differences: one convolution
 tells the places apart (the paper: five smaller ones); no dropout and no dropped layers; targets are outputs
 of whole blocks; the rate stays at its peak (the paper's falls over the last 7 %); a batch is 240 clips of one
-length, about as many seconds.
+length, about as many seconds, and a shorter clip is repeated, so what is masked may be heard elsewhere.
 
     ssl-audio store FOLDER --out stores/mine
     ssl-audio train experiments/data2vec_audio.py --data.store stores/mine

@@ -11,7 +11,9 @@ and results are given from memory.
 Not reproduced here: 32 GPUs are not to be had, nor is fine-tuning for recognition here. Differences: one
 command does both stages, so weights, optimiser and schedule go on into the second one, where the paper
 starts afresh; a batch is 176 crops of equal length; the rate falls along a cosine, not a line; k-means looks
-at 100 batches' 352,000 tokens, where the paper takes a tenth of the data for features. float32 keeps the
+at 100 batches' 352,000 tokens, where the paper takes a tenth of the data for features. A shorter utterance is
+repeated, so what is masked may be heard elsewhere: store longer clips, or give `--data.seconds` of your
+shortest. float32 keeps the
 MFCCs exact; the paper trained in float16.
 
     ssl-audio store LibriSpeech --out stores/librispeech
@@ -34,6 +36,8 @@ experiment = Experiment(
     views=(View(),),
     frontend=RawFrames(rate=16_000, hop=160),
     data=Data(seconds=15.62, batch=176),
-    optim=Optim(steps=650_000, rate=5e-4, warmup=32_000, decay=0.01, clip=10.0, betas=(0.9, 0.98)),
+    optim=Optim(
+        steps=650_000, rate=5e-4, warmup=32_000, decay=0.01, clip=10.0, betas=(0.9, 0.98), epsilon=1e-6
+    ),
     save_every=2_000,
 )  # fmt: skip

@@ -9,8 +9,7 @@ Published (HEAR, ten seeds): Beijing Opera 96.0, CREMA-D 73.1, ESC-50 81.2, Libr
 97.4 and tonic 97.9, NSynth 5h 69.3, Speech Commands 5h 90.9, FSD50K 51.2, VoxLingua 44.2.
 
 Not reproduced here: AudioSet is not to be had. Steps are set for 2,032,320 clips; give `--optim.steps` for
-yours. One difference: each clip is standardised by itself in the paper, here all by the corpus (fit the
-frontend to yours).
+yours. One difference: each clip is standardised by itself in the paper, here all by the corpus.
 
     ssl-audio store FOLDER --out stores/mine
     ssl-audio train experiments/mw_mae.py --data.store stores/mine
@@ -35,9 +34,7 @@ experiment = Experiment(
     ),
     encoder=ViT(width=768, depth=12, heads=12, patch=(4, 16)),
     views=(View(),),
-    frontend=LogMel(
-        rate=16_000, n_fft=400, win=400, hop=160, mels=80, fmin=50.0, fmax=8000.0, mean=-7.1, std=4.2
-    ),
+    frontend=LogMel(rate=16_000, n_fft=400, win=400, hop=160, mels=80, fmin=50.0, fmax=8000.0),
     data=Data(seconds=1.99, batch=1024, short="pad"),
     optim=Optim(steps=198_400, rate=6e-5, warmup=19_840, decay=0.05),
     precision="bfloat16",

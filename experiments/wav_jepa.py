@@ -12,7 +12,8 @@ Beijing Opera 89.4, Mridangam stroke 97.3 and tonic 88.5.
 
 Not reproduced here: AudioSet is not to be had. Differences: the 512 crops of a batch come from as many clips;
 the wave isn't normalised by its own mean and deviation, which the first convolution's normalisation over time
-makes nearly the same.
+makes nearly the same; layers are normalised in front of the blocks and within the predictor's before each
+part, where theirs are behind.
 
     ssl-audio store FOLDER --out stores/mine
     ssl-audio train experiments/wav_jepa.py --data.store stores/mine
@@ -37,7 +38,7 @@ experiment = Experiment(
     views=(View(),),
     frontend=RawFrames(rate=16_000, hop=160),
     data=Data(seconds=2.01, batch=512),
-    optim=Optim(steps=375_000, rate=4e-4, warmup=100_000, decay=0.04, betas=(0.9, 0.98)),
+    optim=Optim(steps=375_000, rate=4e-4, warmup=100_000, decay=0.04, betas=(0.9, 0.98), epsilon=1e-6),
     precision="bfloat16",
     save_every=2_000,
 )

@@ -20,6 +20,8 @@ from ssl_audio.evaluate.tasks import Task, classified, columns
 from ssl_audio.explore.plots import comparison
 from ssl_audio.train import make_step, parameters, start
 
+KNOWN = ("system", "seed", "task", "data")
+"""By what a record is known to be judged."""
 STRENGTHS = (0.01, 0.1, 1.0)
 """Values of C of the linear probe: fewer than `ssl-audio evaluate` tries, at a third of the time."""
 
@@ -72,18 +74,22 @@ def run(
     """
     heard = heard or store
     classified(task)
-    known = {(r["system"], r["seed"], r["task"]) for r in report.read(out)} if out.exists() else set()
+    known = {tuple(r.get(k) for k in KNOWN) for r in report.read(out)} if out.exists() else set()
     twins: dict = {}
-    todo = [(seed, e) for seed in seeds for e in experiments if (e.name, seed, task.name) not in known]
-    if ("log-mel", 0, task.name) not in known:
+    judged = lambda name, seed: (name, seed, task.name, store.hash) in known
+    todo = [(seed, e) for seed in seeds for e in experiments if not judged(e.name, seed)]
+    if not judged("log-mel", 0):
         report.append(out, floor(experiments[0], store, task))
     for number, (seed, chosen) in enumerate(todo):
         folder = runs / f"{chosen.name}-{seed}"
-        if (folder / "experiment.json").is_file():
-            chosen = config.load_run(folder)
+        data = dataclasses.replace(chosen.data, store=str(heard.path))
+        chosen = dataclasses.replace(chosen, seed=seed, data=data)
+        if (
+            folder / "experiment.json"
+        ).is_file():  # as many steps as it began with; `pretrain` compares the rest
+            chosen = shortened(chosen, steps or config.load_run(folder).optim.steps)
         else:
-            data = dataclasses.replace(chosen.data, store=str(heard.path))
-            chosen = pretrain.fitted(dataclasses.replace(chosen, seed=seed, data=data), heard)
+            chosen = pretrain.fitted(chosen, heard)
             chosen = shortened(chosen, steps or timed(chosen, heard, minutes))
         print(
             f"[{number + 1}/{len(todo)}] {chosen.name}, seed {seed}: {chosen.optim.steps} steps", flush=True
@@ -155,8 +161,9 @@ HEAD = ("experiment", "encoder", "parameters", "steps", "minutes", "linear (each
 
 
 def page(out: Path, runs: Path, task: Task, title: str) -> None:
-    """The table of all that is in the records, best first, and the curves of the first seed's runs."""
-    chosen = report.seeds([r for r in report.read(out) if r["task"] == task.name])
+    """The table of all records of the newest data, best first, and the curves of the first seed's runs."""
+    records = [r for r in report.read(out) if r["task"] == task.name]
+    chosen = report.seeds([r for r in records if r["data"] == records[-1]["data"]])
     by = {(key[1], key[2]): group for key, group in chosen.items()}
     judged = {name for name, metric in by if metric == "accuracy" and "method" in by[name, metric][0]}
     names = sorted((n for n in judged if twin(n) in judged), key=lambda n: -mean(by[n, "accuracy"]))

@@ -125,7 +125,7 @@ def logmel(experiment: Experiment, store) -> np.ndarray:
     def f(wave, valid):
         x = experiment.frontend.raw(wave.astype(jnp.float32) / 2**15)
         seen = within(experiment.frontend.valid_frames(valid), x.shape[1])[..., None].astype(x.dtype)
-        n = seen.sum(1, keepdims=True)
+        n = jnp.maximum(seen.sum(1, keepdims=True), 1)  # what is left of a long clip may be less than a frame
         mean = jnp.sum(x * seen, 1, keepdims=True) / n
         var = jnp.sum((x - mean) ** 2 * seen, 1) / n[:, 0]
         return jnp.concatenate([mean[:, 0], jnp.sqrt(var)], -1)
@@ -172,7 +172,7 @@ def embed(
         "checkpoint": name,
         "store": store.hash,
         "frontend": experiment.frontend.hash,
-        "code": provenance.code("encoders", "methods", "signal"),
+        "code": provenance.code("encoders", "methods", "signal", "losses.py", "embed.py", "embeddings.py"),
     }
     folder = Path(run) / "embeddings" / f"{name}-{store.hash[:16]}-{what}-{dtype}"
     title = "embedding, random weights" if random else "embedding"

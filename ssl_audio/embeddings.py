@@ -4,6 +4,7 @@ On disk they are written as they come, so that memory stays small and a killed r
 its row, and only whole embeddings get their final name.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -50,14 +51,15 @@ def pieces(
 
     chosen: only clips where this is True. skip: leave out so many pieces at the start. Windows of like length
     go together; where there are many, a length is rounded up to the next of a grid that grows by a quarter,
-    so that little is compiled, and every piece has `batch` rows. exact: only equal lengths go together,
-    nothing is filled up.
+    so that little is compiled, and every piece has `batch` rows. None is shorter than a quarter of a second,
+    which a network may be unable to take. exact: only equal lengths go together, nothing is filled up.
     """
     lengths = np.asarray(store.lengths)
     whole, rest = np.minimum(lengths, samples), lengths % samples
-    grid = np.unique(np.concatenate([whole, rest[rest > 0]])).tolist()
+    least = min(store.rate // 4, samples)
+    grid = np.unique(np.maximum(np.concatenate([whole, rest[rest > 0]]), least)).tolist()
     if len(grid) > FEW:
-        grid = [store.rate // 4]
+        grid = [least]
         while grid[-1] < samples:
             grid.append(min(samples, int(grid[-1] * 1.25)))
     waiting: dict[int, list] = {}
@@ -223,9 +225,9 @@ def _computed(f, store, about, part, title, batch, put, steps, dtype, exact) -> 
     else:
         x = out if len(out) == len(windows.first) - 1 else _pooled(part, out, windows)
     if part is not None:
+        (part / "left.json").unlink(missing_ok=True)  # first: without rows.npy it would promise too much
         os.replace(part / ("rows.npy" if x is out else "pooled.npy"), part / "x.npy")
-        for name in ("rows.npy", "left.json"):
-            (part / name).unlink(missing_ok=True)
+        (part / "rows.npy").unlink(missing_ok=True)
         for name, values in of_frames.items():
             np.save(part / f"{name}.npy", values)
         write(part / "about.json", json.dumps(about))
@@ -258,7 +260,9 @@ class _Rows:
 
     def __setitem__(self, at: slice, rows: np.ndarray) -> None:
         self.file.seek(self.offset + int(at.start) * self.row)
-        self.file.write(np.ascontiguousarray(rows, self.dtype))
+        rows = np.ascontiguousarray(rows, self.dtype)
+        if self.file.write(rows) != rows.nbytes:
+            raise OSError(f"{self.file.name}: the disk is full; free some space and run the same again")
 
     def flush(self) -> None:
         os.fsync(self.file.fileno())
@@ -274,9 +278,10 @@ def _left(part: Path | None, about: dict) -> tuple[int, _Rows | None]:
     if part is None:
         return 0, None
     if (part / "left.json").exists():
-        before, done = json.loads((part / "left.json").read_text(encoding="utf-8"))
-        if before == about:
-            return done, _Rows(part / "rows.npy")
+        with contextlib.suppress(OSError, ValueError):  # damaged: all is made anew
+            before, done = json.loads((part / "left.json").read_text(encoding="utf-8"))
+            if before == about:
+                return done, _Rows(part / "rows.npy")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     return 0, None

@@ -63,7 +63,7 @@ def finetune(
     body = nnx.clone(experiment.method.encoder(net))
     head = nnx.Linear(body.width, len(classes), rngs=nnx.Rngs(seed))
     graph, params, frozen, rest = split(
-        nnx.Dict(body=body, norm=nnx.BatchNorm(body.width, rngs=nnx.Rngs(seed)), head=head)
+        nnx.Dict(body=body, norm=nnx.BatchNorm(body.width, momentum=0.9, rngs=nnx.Rngs(seed)), head=head)
     )
     samples = round(experiment.data.seconds * store.rate)
     tx, step, predict = programs(experiment, recipe, graph)
@@ -76,7 +76,7 @@ def finetune(
         for i in progress.track(range(recipe.steps), description=title):
             batch = batches[i]
             key = jax.random.fold_in(jax.random.key(seed), i)
-            sound = jax.device_put((batch["wave"], code[batch["index"]]))
+            sound = jax.device_put((batch["wave"], batch["valid"], code[batch["index"]]))
             params, rest, opt = step(params, rest, opt, frozen, *sound, key)
     score = np.zeros((len(store), len(classes)))
     chosen = np.zeros(len(store), bool)
@@ -97,14 +97,16 @@ def programs(experiment: Experiment, recipe: Finetune, graph) -> tuple:
     crops = [change for change in experiment.views[0].wave if isinstance(change, Crop)]
 
     @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
-    def step(params, rest, opt, frozen, wave, target, key):
-        wave = wave.astype(jnp.float32) / 2**15
+    def step(params, rest, opt, frozen, wave, valid, target, key):
+        wave, keys = wave.astype(jnp.float32) / 2**15, jax.random.split(key)
         for crop in crops:
-            wave = crop(key, wave)
+            wave = crop(keys[0], wave)
+        # where a crop of it begins isn't known: then what fills up counts as sound
+        frames = None if crops else experiment.frontend.valid_frames(valid)
 
         def loss(params):
             net = nnx.merge(graph, params, frozen, rest)
-            logits = net.head(net.norm(net.body.embed(experiment.frontend(wave), key=key)))
+            logits = net.head(net.norm(net.body.embed(experiment.frontend(wave), frames, key=keys[1])))
             return optax.softmax_cross_entropy_with_integer_labels(logits, target).mean(), split(net)[3]
 
         grads, moved = jax.grad(loss, has_aux=True)(params)

@@ -18,6 +18,8 @@ from ssl_audio.explore.plots import efficiency
 from ssl_audio.finetune import Finetune, few, finetune
 from ssl_audio.train import start
 
+KNOWN = ("system", "task", "seed", "data", "model")
+"""By what a record is known to be judged: a run that was trained on is judged anew."""
 COUNTS = (1, 5, 10, 50)
 """Labels a class."""
 RECIPE = Finetune(steps=200)
@@ -50,7 +52,7 @@ def run(
             f"two runs are called {min(twice)!r}: records tell them apart by name; give one of them"
         )
     classified(task)
-    known = {(r["system"], r["task"], r["seed"]) for r in report.read(out)} if out.exists() else set()
+    known = {tuple(r.get(k) for k in KNOWN) for r in report.read(out)} if out.exists() else set()
     labels, folds, groups, rows = columns(task, store)
     every = np.full(len(store), "", dtype=labels.dtype)
     every[rows] = labels
@@ -68,14 +70,15 @@ def run(
             network = f"{experiment.name}'s network"
             systems |= {f"{network}, random": (False, False), f"{network}, from scratch": (False, True)}
         kinds.add(kind)
+        _, graph, state, name = restore(folder)
         wanted = [
             (draw, count, system)
             for draw, count, system in itertools.product(range(draws), counts, systems)
-            if (system, scarce(task, count), draw) not in known
+            if (system, scarce(task, count), draw, store.hash, name if systems[system][0] else "")
+            not in known
         ]
         if not wanted:
             continue
-        _, graph, state, name = restore(folder)
         states = {True: state, False: start(experiment)[1]}
         x = {True: embed(folder, store).x[rows]}
         if new:

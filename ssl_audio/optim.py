@@ -25,13 +25,16 @@ class Optim:
     """Largest global norm of the gradient; None: no clipping."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Averages of the gradient and its square; of LARS the first is the momentum."""
+    epsilon: float = 1e-8
+    """Added to the root of the average square."""
     lars: bool = False
     """LARS in AdamW's place, for large batches (You et al., "Large Batch Training of Convolutional Networks",
     2017): each matrix moves by rate / 1000 of its own norm, and decays before momentum."""
     vectors: float = 1.0
     """Rate of biases and scales, as a share of `rate`."""
     accumulate: int = 1
-    """Micro-batches that a batch is cut into; their gradients are averaged before one update."""
+    """Micro-batches that a batch is cut into; their gradients are averaged before one update. A loss that
+    looks at the whole batch (negatives, batch normalisation, redundancy, clusters) then sees one."""
 
     def schedule(self) -> optax.Schedule:
         """Learning rate as a function of the step."""
@@ -56,7 +59,9 @@ class Optim:
                 optax.lars(self.schedule(), self.decay, matrices, trust_ratio_mask=matrices, momentum=b1)
             )
         else:
-            parts.append(optax.adamw(self.schedule(), b1=b1, b2=b2, weight_decay=self.decay, mask=matrices))
+            parts.append(
+                optax.adamw(self.schedule(), b1, b2, self.epsilon, weight_decay=self.decay, mask=matrices)
+            )
         if self.vectors != 1:
             rest = lambda params: jax.tree.map(lambda p: p.ndim <= 1, params)
             parts.append(optax.masked(optax.scale(self.vectors), rest))

@@ -85,13 +85,24 @@ def _csv(path: Path):
         reader = csv.DictReader(file)
         key, rows = _key(reader.fieldnames or ()), list(reader)
 
-    def number(column):
+    def number(text):
         try:
-            return [float(row[column]) for row in rows]
+            return float(text)
         except (TypeError, ValueError):
             return None
 
-    values = [v for c in reader.fieldnames or () if c != key and (v := number(c)) is not None]
+    values = []
+    for column in (c for c in reader.fieldnames or () if c != key):
+        found = [number(row[column]) for row in rows]
+        there = sum(v is not None for v in found)
+        if there == len(rows):
+            values.append(found)
+        elif there:  # a damaged file, and not a column of words
+            bad = rows[found.index(None)]
+            raise ValueError(
+                f"{path}: {column} has {there} numbers in {len(rows)} rows, but {bad[column]!r} for "
+                f"{bad[key]}; mend the file, or leave the column out"
+            )
     return [row[key] for row in rows], np.array(values, np.float64).reshape(len(values), -1).T
 
 

@@ -123,4 +123,5 @@ def show(
                       and found.state + found.temporary / n <= memory), None)  # fmt: skip
         hint = f"--optim.accumulate {parts}" if parts and parts > optim.accumulate else "more devices"
         low = "" if experiment.precision == "bfloat16" else "--precision bfloat16, "
+        hint += " (a loss over the batch then sees that part of it)" if "accumulate" in hint else ""
         print(f"to make it fit: {low}{hint}, a smaller --data.batch, or an encoder with remat=True")

@@ -25,11 +25,11 @@ PACKAGES = (
 
 @functools.cache
 def code(*rooms: str) -> str:
-    """Short hash of the package's own Python files, or of those in some folders of it, in the state that this
-    process began with."""
+    """Short hash of the package's own Python files, or of some files and those in some folders of it, in the
+    state that this process began with."""
     root = Path(__file__).parent
-    total = hashlib.sha256()
-    for file in sorted(f for part in rooms or ("",) for f in (root / part).rglob("*.py")):
+    total, parts = hashlib.sha256(), [root / part for part in rooms or ("",)]
+    for file in sorted(f for part in parts for f in ([part] if part.is_file() else part.rglob("*.py"))):
         total.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
     return total.hexdigest()[:16]
 

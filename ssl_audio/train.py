@@ -178,10 +178,9 @@ def make_refit(experiment: Experiment, graph, sharding: State | None = None):
     """
     method, (compute, see) = experiment.method, computing(experiment)
 
-    def keys(step, i):  # the step's own key is split by the step, never folded
-        return jax.random.split(
-            jax.random.fold_in(jax.random.fold_in(jax.random.key(experiment.seed), step), i)
-        )
+    def keys(step, i):  # apart from the step's own keys
+        own = jax.random.fold_in(jax.random.key(experiment.seed), 2**31)
+        return jax.random.split(jax.random.fold_in(jax.random.fold_in(own, step), i))
 
     @jax.jit
     def gather(state, batch, i):

@@ -59,6 +59,18 @@ def test_what_is_judged_is_left_alone_and_a_new_seed_is_added(judged):
     assert f"{value:+.3f} [{low:+.3f}, {high:+.3f}]" in (folder / "methods.md").read_text()
 
 
+def test_a_run_of_another_experiment_of_that_name_is_refused(judged, tmp_path):
+    folder, _, _ = judged
+    store, task = folded(tmp_path, takes=8, folds=4)
+    other = dataclasses.replace(experiment("SimCLR"), name="simclr", watch_label="label")
+    optim = dataclasses.replace(other.optim, rate=1.0)
+    with pytest.raises(ValueError, match=r"holds another experiment \(optim\.rate"):
+        bench.run(
+            [dataclasses.replace(other, optim=optim)], store, task, minutes=0.02, seeds=(0,),
+            runs=folder / "runs", out=tmp_path / "other.json",
+        )  # fmt: skip
+
+
 def test_experiments_of_a_file_need_names_of_their_own(tmp_path):
     file = tmp_path / "two.py"
     file.write_text(

@@ -1,6 +1,7 @@
 """Embeddings of a store: every clip in its place, whatever its length; kept beside the checkpoint."""
 
 import dataclasses
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -239,3 +240,27 @@ def test_errors_are_told(tmp_path, mixed):
     for wrong in (lambda: by_state(other, *started(CHOSEN), mixed), lambda: logmel(other, mixed)):
         with pytest.raises(ValueError, match=r"sampled at 8000 Hz.*--rate 16000"):
             wrong()
+
+
+def test_the_rest_of_a_long_clip_is_never_too_short_for_a_network(tmp_path):
+    """0.5 s windows of 1.01 s leave 80 samples: padded to a quarter of a second, and of little weight."""
+    (tmp_path / "wavs").mkdir()
+    rng = np.random.default_rng(0)
+    for i, n in enumerate((8080, 8003, 4000)):
+        soundfile.write(tmp_path / "wavs" / f"{i}.wav", 0.1 * rng.standard_normal(n), RATE)
+    store = make_store(tmp_path / "wavs", tmp_path / "store")
+    assert {piece.wave.shape[1] for piece in pieces(store, 4000, 3)} == {2000, 4000}
+    assert {n for piece in pieces(store, 4000, 3) for n in piece.valid if n < 2000} == {3, 80}
+    graph, state = started(CHOSEN)
+    assert np.isfinite(by_state(CHOSEN, graph, jax.device_put(state), store).x).all()
+    assert np.isfinite(logmel(CHOSEN, store)).all()
+
+
+def test_a_damaged_mark_of_what_is_left_begins_anew(mixed, tmp_path, monkeypatch):
+    part = tmp_path / "kept.part"
+    for mark in ("", "[{}, 2]", '[{"seconds": 0.5, "dtype": "float32", "batch": 3}, 2]'):  # rows are missing
+        part.mkdir()
+        (part / "left.json").write_text(mark)
+        found = compute(level, mixed, {}, tmp_path / "kept", batch=3)
+        np.testing.assert_allclose(found.x, by_hand(mixed), rtol=1e-5, atol=1e-3)
+        shutil.rmtree(tmp_path / "kept")

@@ -5,9 +5,11 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 from toys import experiment, same_bits, started
 
-from ssl_audio.finetune import Finetune, few, finetune
+from ssl_audio.finetune import Finetune, few, finetune, programs
+from ssl_audio.train import split
 
 
 def test_few_takes_so_many_of_each_class_from_the_rows_given():
@@ -51,3 +53,34 @@ def test_without_steps_it_is_chance_and_the_same_seed_is_the_same(tuned):
     go, guess, truth, _, _ = tuned
     np.testing.assert_array_equal(go(), guess)
     assert np.mean(go(steps=1, rate=0.0) == truth) < 0.5
+
+
+def test_what_fills_up_a_clip_is_not_heard_and_averages_reach_those_of_the_clips():
+    """No view crops: noise behind a clip's end changes nothing. After 40 steps at 0 the averages of the last
+    normalisation are those of the embeddings, which the test is normalised by."""
+    chosen = experiment("MAE")
+    graph, state = started(chosen)
+    net = nnx.merge(graph, *jax.device_put((state.params, state.frozen, state.rest)))
+    body = nnx.clone(chosen.method.encoder(net))
+    norm = nnx.BatchNorm(body.width, momentum=0.9, rngs=nnx.Rngs(0))
+    parts = nnx.Dict(body=body, norm=norm, head=nnx.Linear(body.width, 2, rngs=nnx.Rngs(0)))
+    graph, params, frozen, rest = split(parts)
+    tx, step, _ = programs(chosen, Finetune(steps=40, rate=0.0), graph)
+    wave = np.random.default_rng(0).integers(-9000, 9000, (8, 4800)).astype(np.int16)
+    wave[:, 1600:2400] = 0  # a frame or a patch may reach beyond a clip's end
+    valid, target = np.full(8, 1600, np.int32), np.arange(8) % 2
+    padded = np.where(np.arange(4800) < 1600, wave, 0).astype(np.int16)
+    found = []
+    for sound in (wave, padded):
+        own, opt = jax.tree.map(np.copy, rest), tx.init(params)
+        for _ in range(40):
+            _, own, opt = step(
+                jax.tree.map(np.copy, params), own, opt, frozen, sound, valid, target, jax.random.key(0)
+            )
+        found.append(own["norm"])
+    a, b = (jax.tree.leaves(each) for each in found)
+    for one, other in zip(a, b, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+    frames = chosen.frontend.valid_frames(valid)
+    x = np.asarray(body.embed(chosen.frontend(padded.astype(np.float32) / 2**15), frames))
+    np.testing.assert_allclose(found[1]["mean"], x.mean(0), atol=0.05 * abs(x).max())

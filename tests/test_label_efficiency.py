@@ -1,5 +1,7 @@
 """Few labels: every system at every count, drawn from training folds; goes on where it was."""
 
+import json
+
 import numpy as np
 import pytest
 from toys import experiment, folded
@@ -39,6 +41,10 @@ def test_every_system_at_every_count_and_no_network_twice(judged):
     assert all(f"{r['value']:.3f}" in text for r in records)
     assert out.with_suffix(".png").stat().st_size > 10_000
     assert go((1, 2), 1) == records
+    told = json.loads(out.read_text())
+    out.write_text(json.dumps([r | {"model": "older"} if "frozen" in r["system"] else r for r in told]))
+    assert len(go((1, 2), 1)) == len(records)  # of another checkpoint: judged anew, in the old ones' place
+    records = report.read(out)
     again = go((1, 2), 2)
     assert again[: len(records)] == records and {r["seed"] for r in again[len(records) :]} == {1}
 

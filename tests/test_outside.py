@@ -98,3 +98,14 @@ def test_groups_of_the_listed_clips_are_those_of_a_store():
     assert set(outside.Listed(clips).values("group")) == {"/a/long.wav"}
     assert outside.Listed(clips).values("none").tolist() == [""] * 3
     assert {t.name for t in TASKS} >= {"esc50"}
+
+
+@pytest.mark.parametrize(("cut", "said"), [(",,1.0,text", "''"), ("", "None")])
+def test_a_damaged_table_is_told_and_loses_no_column(tmp_path, cut, said):
+    path = write(tmp_path / "theirs.csv", [clip.name for clip in CLIPS], embeddings())
+    lines = path.read_text().splitlines()
+    name, a, b, *_ = lines[3].split(",")
+    lines[3] = f"{name},{a},{b}{cut}"
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ValueError, match=rf"35 numbers in 36 rows, but {said}.*mend the file"):
+        outside.read(path)

@@ -144,6 +144,20 @@ def test_headline_of_an_error_rate_takes_the_lowest_floor(tmp_path):
     assert len(rows) == 1 and "(EER)" in rows[0] and "random 0.200" in rows[0] and "1 of 1" in rows[0]
 
 
+def test_headline_keeps_protocols_apart(tmp_path):
+    """Judged twice, the second time with balanced classes: each difference is of its own numbers."""
+    records = []
+    for protocol, ours, floor in (("plain", 0.6, 0.7), ("balanced", 0.67, 0.5)):
+        records += [record(ours, protocol=protocol), record(floor, system="random", protocol=protocol)]
+        of = f"paired by clip; {protocol}"
+        records.append(paired(ours - floor, system="ours - random", protocol=of))
+        records.append(paired(ours - 0.2, system="ours - majority", protocol=of))
+    records.append(record(0.2, system="majority", protocol="most frequent"))
+    report.append(tmp_path / "e.json", records)
+    rows = [line for line in report.headline(tmp_path).splitlines() if line.startswith("| e |")]
+    assert len(rows) == 1 and "+0.170" in rows[0] and "ours 0.670" in rows[0] and "random 0.500" in rows[0]
+
+
 def test_a_record_is_what_the_schema_asks(tmp_path):
     good = record(by_group=[[3, 40], [30, 50]])
     report.append(tmp_path / "e.json", [good])
@@ -392,8 +406,10 @@ def test_lengths_must_agree(tmp_path, made):
 
 def test_a_methods_number_stands_behind_its_name():
     text = "| A | `file` | `a` not run |\n| B | `b` 0.111 |\n`a` not run\n"
-    record = lambda system, value, metric="accuracy": {"metric": metric, "system": system, "value": value}
-    made = report.filled(text, [record("a", 0.5), record("a", 0.6), record("a", 0.9, "knn accuracy")])
+    common = {"metric": "accuracy", "task": "fsdd/digit-loso"}
+    record = lambda system, value, **other: common | {"system": system, "value": value} | other
+    others = record("a", 0.9, metric="knn accuracy"), record("a", 0.9, task="esc50")
+    made = report.filled(text, [record("a", 0.5), record("a", 0.6), *others])
     assert made == "| A | `file` | `a` 0.550 |\n| B | `b` not run |\n`a` not run\n"
     assert report.filled(made, [record("a", 0.5), record("a", 0.6)]) == made
 

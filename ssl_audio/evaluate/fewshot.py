@@ -63,6 +63,19 @@ def episodes(
     return Episodes(accuracy)
 
 
+def check(
+    y: Shaped[np.ndarray, " n"],
+    groups: Shaped[np.ndarray, " n"],
+    *,
+    ways: int = 5,
+    shots: int = 5,
+    queries: int = 15,
+) -> None:
+    """ValueError where no such task can be drawn."""
+    code, group = (np.unique(a, return_inverse=True)[1] for a in (y, groups))
+    deal(np.random.default_rng(0), code, group, ways, shots, queries)
+
+
 def deal(rng, code, group, ways, shots, queries):
     """Rows [ways shots] and [ways queries] of a task, of groups dealt into two halves."""
     for _ in range(100):

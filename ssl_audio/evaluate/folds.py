@@ -116,11 +116,12 @@ def inner(
 ) -> list[Bool[np.ndarray, " n_train"]]:
     """Which training rows of `split` are held out to choose on, part by part: whole groups, never test rows.
 
-    With k folds each training fold in turn; where the training rows are of one fold, five parts of whole
-    groups (fewer, if there are fewer groups), drawn with a fixed seed. Each row is held out once.
+    With k folds each training fold in turn; where the training rows are of one fold, or of a large one and
+    one called valid (holding out the large one would choose for the small one), five parts of whole groups
+    (fewer, if there are fewer groups), drawn with a fixed seed. Each row is held out once.
     """
-    part = np.unique(folds[split.train], return_inverse=True)[1]
-    if part.max() == 0:
+    names, part = np.unique(folds[split.train], return_inverse=True)
+    if part.max() == 0 or "valid" in names:
         group = np.unique(groups[split.train], return_inverse=True)[1]
         order = np.random.default_rng(0).permutation(group.max() + 1)
         if len(order) < 2:

@@ -151,6 +151,9 @@ def judge(
     tested = outcomes["majority"].tested
     sheet = Sheet(task.name, len(tested), len(np.unique(groups[tested])), seed, extra)
     add = sheet.add
+    ways = min(5, len(np.unique(labels[tested])))
+    if "few-shot" in more:
+        fewshot.check(labels[tested], groups[tested], ways=ways)  # before hours of other probes
     for name, x in systems.items():
         for kind, probe in (("ridge", ridge.probe), ("svm", svm.probe)):
             if kind in more:
@@ -174,14 +177,13 @@ def judge(
                 name,
                 f"{title} accuracy",
                 np.mean(each),
-                interval(out.correct * weight[tested]),
+                stats.weighted(out.correct, weight[tested], groups[tested], seed=seed),
                 f"{title}'s probe, mean over folds, {where}",
                 sd=float(np.std(each)),
                 chosen=out.chosen,
             )
         judged = x[tested], labels[tested], groups[tested]
         if "few-shot" in more:
-            ways = min(5, len(np.unique(labels[tested])))
             few = fewshot.episodes(*judged, ways=ways, seed=seed)
             add(name, "5-shot accuracy", few.metrics["accuracy"], few.ci95, protocols["few-shot"], ways=ways)
         if "retrieval" in more:

@@ -33,7 +33,8 @@ def probe(
         z = unit(standardise(x, split.train))
         train, label = z[split.train], code[split.train]
         near = min(k, len(train))
-        for rows in np.array_split(split.test, -(-len(split.test) // 1024)):  # bounded memory
+        some = max(1, min(1024, 2**26 // len(train)))  # bounded memory
+        for rows in np.array_split(split.test, -(-len(split.test) // some)):
             similar = z[rows] @ train.T
             best = np.argpartition(-similar, near - 1, axis=1)[:, :near]
             weight = np.exp((np.take_along_axis(similar, best, 1) - 1) / temperature)

@@ -79,6 +79,8 @@ class Sheet:
         for name in others:
             gain = draws[ours][metric] - draws[name][metric]
             gain = gain[~np.isnan(gain)]
+            if not len(gain):
+                continue
             p = min(1.0, 2 * min((gain <= 0).mean(), (gain >= 0).mean()) + 1 / len(gain))
             self.add(
                 f"{ours} - {name}",

@@ -56,8 +56,9 @@ def resampled(
     sums = {name: stats.by_group(values, groups)[0] for name, values in wanted.items()}
 
     def measures(n, e, ee, t, tt):
+        around = tt - t**2 / n  # of equal numbers it is rounding error
         with np.errstate(invalid="ignore", divide="ignore"):
-            return {"R2": 1 - ee / (tt - t**2 / n), "MAE": e / n}
+            return {"R2": 1 - ee / np.where(around > 1e-9 * tt, around, np.nan), "MAE": e / n}
 
     often = np.concatenate([*stats.draws(np.ones(len(sums["n"]), np.int64), DRAWS, seed)]).astype(np.float64)
     drawn = measures(**{name: often @ values for name, values in sums.items()})
@@ -87,6 +88,10 @@ def judge(
     }
     outcomes["mean"] = mean(truth, folds, groups, task.test)
     tested = outcomes["mean"].tested
+    if np.ptp(truth[tested]) == 0:
+        raise ValueError(
+            f"{task.name}: the tested clips all have {task.label} {truth[tested][0]:g}, so nothing varies"
+        )
     wanted, group = truth[tested], groups[tested]
     where = protocol_of(task)
     fitted = (

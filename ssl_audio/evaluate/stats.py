@@ -61,6 +61,18 @@ def bootstrap(
     return interval(*by_group(values, groups), n, seed)
 
 
+def weighted(
+    values: Shaped[np.ndarray, " n"],
+    weight: Float[np.ndarray, " n"],
+    groups: Shaped[np.ndarray, " n"],
+    n: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """`bootstrap` of a weighted mean."""
+    total, size = (by_group(each, groups)[0] for each in (values * weight, weight))
+    return interval(total, size, n, seed)
+
+
 def paired(
     a: Shaped[np.ndarray, " n"],
     b: Shaped[np.ndarray, " n"],

@@ -254,7 +254,7 @@ TASKS = (
         for part in ("PER", "NES", "UHH", "HSN", "NBP", "SSW", "SNE", "POW")
     ),
     Task("gunshot", "gunshot", "microphone", note="HEAR's 7 folds by firearm"),
-    Task("beehive", "beehive", "queen", "hive", note="leave one hive out"),
+    Task("beehive", "beehive", "queen", "hive", None, note="leave one hive out; intervals over files"),
     Task(
         "vocal_imitations",
         "vocal_imitations",
@@ -296,8 +296,14 @@ def columns(
         kept &= np.asarray(store.values(task.where[0])) == task.where[1]
     rows = np.flatnonzero(kept)
     if not len(rows):
-        raise ValueError(f"{task.name}: no clip of the store has the label column {task.label!r} filled in")
+        of = f", of those with {task.where[0]} {task.where[1]!r}" if task.where else ""
+        raise ValueError(f"{task.name}: no clip has the label column {task.label!r} filled in{of}")
     folds = np.asarray(store.values(task.fold))[rows]
+    if not (folds != "").any():
+        raise ValueError(
+            f"{task.name}: no clip has the fold column {task.fold!r} filled in; is the data set whole? "
+            f"`ssl-audio tasks {task.dataset}` says what it needs"
+        )
     if task.without:
         kept = ~np.isin(folds, task.without)
         rows, folds = rows[kept], folds[kept]

@@ -47,12 +47,13 @@ class Errors:
 def crossing(
     miss: Float[np.ndarray, "draws t"], false: Float[np.ndarray, "draws t"]
 ) -> Float[np.ndarray, " draws"]:
-    """Where two rates, joined by lines, cross; miss falls from 1, false rises from 0."""
+    """Where two rates, joined by lines, cross; miss falls from 1, false rises from 0; NaN where one is."""
     row, gap = np.arange(len(miss)), miss - false
     after = np.maximum(np.argmax(gap <= 0, axis=1), 1)
     high, low = gap[row, after - 1], gap[row, after]
     share = np.where(high > low, high / np.where(high > low, high - low, 1), 0)
-    return miss[row, after - 1] + share * (miss[row, after] - miss[row, after - 1])
+    out = miss[row, after - 1] + share * (miss[row, after] - miss[row, after - 1])
+    return np.where(np.isfinite(gap).all(1), out, np.nan)
 
 
 def errors(score: Float[np.ndarray, " p"], same: Bool[np.ndarray, " p"]) -> Errors:

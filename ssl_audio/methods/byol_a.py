@@ -19,7 +19,7 @@ class BYOLA:
     Niizumi et al., "BYOL for Audio", 2021, after Grill et al., "Bootstrap Your Own Latent", 2020. The views
     are normalised by the statistics of both together, the paper's "post-normalisation". The paper mixes a
     clip with the last 2,048 ones; here `MixupLogExp` mixes with others of the batch, which keeps the step a
-    pure function.
+    pure function. Both views pass the networks at once, so that they share statistics of batch normalisation.
     """
 
     hidden: int = 4096
@@ -45,9 +45,9 @@ class BYOLA:
         if self.predictor:
             online = net.predict(online)
         target = jax.lax.stop_gradient(net.teacher.project(net.teacher.encoder.embed(both, key=keys[1])))
-        similar = cosine(
-            online, jnp.roll(target, len(target) // 2, 0)
-        ).mean()  # view 1 predicts 2, view 2 predicts 1
+        online, target = online.astype(jnp.float32), target.astype(jnp.float32)
+        other = jnp.roll(target, len(target) // 2, 0)  # view 1 predicts 2, view 2 predicts 1
+        similar = cosine(online, other).mean()
         return 4 - 4 * similar, {"target_std": spread(target)}
 
     def after(self, net, step):

@@ -31,7 +31,8 @@ class COLA:
     def loss(self, net, views, batch, key):
         x = net.encoder.embed(jnp.concatenate(views), key=key)
         anchor, positive = jnp.split(jnp.tanh(net.norm(net.project(x))), 2)
-        logits = anchor @ net.bilinear[...] @ positive.T
+        anchor, positive, form = (a.astype(jnp.float32) for a in (anchor, positive, net.bilinear[...]))
+        logits = anchor @ form @ positive.T
         right = jnp.argmax(logits, -1) == jnp.arange(len(logits))
         return info_nce(logits), {"accuracy": right.mean(dtype=jnp.float32)}
 

@@ -18,7 +18,8 @@ class JEPA:
 
     Tuncay et al., "Audio-JEPA", 2025: the targets are all that a random mask hides. With `blocks` they are
     rectangles, each predicted by itself, and the context is what lies in none of them: Assran et al.,
-    "I-JEPA", 2023, whose context is a rectangle of 0.85 to 1 of the grid instead of all of it.
+    "I-JEPA", 2023, whose context is a rectangle of 0.85 to 1 of the grid instead of all of it, whose
+    loss is the distance of the features themselves, not of unit vectors, and which judges the teacher.
     """
 
     hide: tuple[float, float] = (0.4, 0.6)

@@ -19,12 +19,13 @@ class MoCo:
     """Momentum contrast: queries of the online network, keys of its moving average. Two views.
 
     He et al., "Momentum Contrast for Unsupervised Visual Representation Learning", 2020; Chen, Xie & He, "An
-    Empirical Study of Training Self-Supervised Vision Transformers" (MoCo v3), 2021, whose heads, predictor,
-    symmetric loss and sizes (ResNet-50, but for the temperature) these are. With queue=0 it is MoCo v3: the
-    negatives are the other keys of the batch. With a queue they are its keys alone, as in MoCo; a network of
-    MoCo v2 has predictor=False, decay 0.999 and a queue of 65,536, and compares one way only. Both
-    views pass the network at once; statistics of batch normalisation span the devices, so nothing is shuffled
-    between them.
+    Empirical Study of Training Self-Supervised Vision Transformers" (MoCo v3), 2021, whose heads, predictor
+    (that of its transformers, which ends in a normalisation), symmetric loss and sizes (ResNet-50, but for
+    the temperature) these are. With queue=0 it is MoCo v3: the negatives are the other keys of the batch.
+    With a queue they are its keys alone, as in MoCo; a network of MoCo v2 has predictor=False, decay 0.999
+    and a queue of 65,536, and compares one way only. Both views pass the network at once, and statistics of
+    batch normalisation span the devices. MoCo shuffles clips between devices, lest a query and its key be
+    told from the queue by statistics of the same clips; here they could be.
     """
 
     hidden: int = 4096

@@ -19,7 +19,9 @@ class WavJEPA:
 
     Yuksel et al., "WavJEPA: Semantic learning unlocks robust audio foundation models for raw waveforms",
     2025. The convolutions are trained through the context alone and shared with the teacher, which is the
-    average of the transformer. A context of more than half the steps, which is very rare, loses its end.
+    average of the transformer. The authors normalise behind the blocks and behind each part of the
+    predictor's, here it is in front. A context of more than half the steps, which is very rare, loses its
+    end.
     """
 
     targets: int = 4

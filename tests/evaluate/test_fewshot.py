@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssl_audio.evaluate import fewshot
+from ssl_audio.evaluate import Task, fewshot, judge
 
 
 def clips(classes=8, groups=12, of_each=5, spread=0.01, by_group=0.0, seed=0):
@@ -65,3 +65,13 @@ def test_refusals():
         fewshot.episodes(x, y, g, ways=1)
     with pytest.raises(ValueError, match="finite"):
         fewshot.episodes(x * np.nan, y, g)
+
+
+def test_what_cannot_be_drawn_is_told_before_anything_is_fitted():
+    x, y, g = clips(classes=3, groups=2, of_each=3)
+    with pytest.raises(ValueError, match="take fewer ways, shots or queries"):
+        fewshot.check(y, g, ways=3)
+    fewshot.check(y, g, ways=3, shots=2, queries=3)
+    folds = (g.astype(int) % 2).astype(str)
+    with pytest.raises(ValueError, match="few-shot"):
+        judge(Task("t", "d", "y"), y, folds, g, {"x": x * np.nan}, more=("few-shot",))  # NaN isn't reached

@@ -156,3 +156,21 @@ def test_several_labels_a_clip():
     scores, _ = hear.predict(x, truth, folds, groups, several=True)
     precision = multilabel.average_precision(scores, truth.astype(bool))
     assert precision[0] > 0.95 and precision[1] > 0.95 and precision[2] < 0.7
+
+
+def test_strict_chooses_in_each_fold_and_compat_once(monkeypatch):
+    x, y, folds, groups = toy(noise=3.0)
+    some = hear.drawn()[:2]
+    monkeypatch.setattr(hear, "drawn", lambda: some)
+    counted, fit = [], hear.fit
+    monkeypatch.setattr(hear, "fit", lambda *a, **k: counted.append(1) or fit(*a, **k))
+    once = protocols.classed("hear", x, y, folds, groups)
+    assert len(counted) == 2 + 4 and set(once.chosen) == {"layers", "rate", "uniform"}
+    each = protocols.classed("hear-strict", x, y, folds, groups)
+    assert len(counted) == 6 + 10 and {name.split(", ")[0] for name in each.chosen} == set(folds)
+
+
+def test_a_probe_that_diverges_is_told():
+    x, y, folds, groups = toy()
+    with pytest.raises(ValueError, match="MARBLE's probe diverged in fold 0"):
+        protocols.classed("marble", x * np.float32(1e30), y, folds, groups)

@@ -84,6 +84,10 @@ def test_each_training_fold_is_held_out_once_and_groups_stay_whole():
     assert len(parts) == 5 and (np.sum(parts, 0) == 1).all()
     for held in parts:
         assert not set(groups[2:][held]) & set(groups[2:][~held])
+    folds[2:4] = "valid"  # held out alone, the rest would be predicted by what two clips taught
+    parts = inner(folds, groups, split)
+    assert len(parts) == 5 and (np.sum(parts, 0) == 1).all()
+    assert max(held.sum() for held in parts) <= 4
     with pytest.raises(ValueError, match="one group"):
         inner(folds, np.full(16, "a"), split)
 

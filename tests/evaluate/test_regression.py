@@ -84,3 +84,18 @@ def test_refusals():
         judge(TASK, height, folds, groups, {"ours": x}, more=("svm",))
     with pytest.raises(ValueError, match="balanced"):
         judge(TASK, height, folds, groups, {"ours": x}, balance="weights")
+
+
+def test_draws_of_equal_numbers_have_no_r2_and_a_constant_test_is_told():
+    """Three groups, each of one number: a draw of one group three times has nothing to explain."""
+    groups = np.repeat(["a", "b", "c"], 10)
+    truth = np.repeat([0.1, 0.7, 1.3], 10)
+    predicted = truth + 0.01 * np.random.default_rng(0).standard_normal(30)
+    _, draws = regression.resampled(predicted, truth, groups)
+    assert 0.05 < np.isnan(draws["R2"]).mean() < 0.2 and np.nanmin(draws["R2"]) > 0.9
+    x, height, folds, groups = clips()
+    height[folds == "3"] = "4.0"
+    with pytest.raises(ValueError, match="the tested clips all have height 4"):
+        regression.judge(
+            Task("t", "d", "height", kind="number", test=("3",)), height, folds, groups, {"x": x}
+        )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ssl_audio.evaluate.stats import bootstrap, by_group, holm, means, paired, permutation, pooled
+from ssl_audio.evaluate.stats import bootstrap, by_group, holm, means, paired, permutation, pooled, weighted
 
 
 def test_coverage_of_the_clustered_interval():
@@ -104,3 +104,13 @@ def test_permutation_cries_wolf_as_often_as_it_says():
 def test_holm_of_a_worked_example():
     np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
     assert holm(np.array([0.9, 0.8])).tolist() == [1, 1]
+
+
+def test_a_weighted_mean_has_the_weights_drawn_too():
+    """Where all values are one so is every draw; with equal weights it is the plain bootstrap."""
+    groups, values = np.repeat(np.arange(20), 5), np.random.default_rng(0).random(100)
+    heavy = np.where(np.arange(100) < 90, 0.5, 5.0)
+    assert weighted(np.ones(100), heavy, groups) == (1.0, 1.0)
+    np.testing.assert_allclose(weighted(values, np.full(100, 3.0), groups), bootstrap(values, groups))
+    low, high = weighted(values, heavy, groups)
+    assert low < np.average(values, weights=heavy) < high

@@ -49,8 +49,11 @@ def test_clips_without_label_or_group():
     labels, _, groups, rows = columns(Task("t", "d", "family"), store)
     assert rows.tolist() == [0, 2, 3] and labels.tolist() == ["x", "y", "y"] and len(set(groups)) == 3
     assert columns(Task("t", "d", "family", where=("kind", "b")), store)[3].tolist() == [3]
-    with pytest.raises(ValueError, match="no clip"):
+    with pytest.raises(ValueError, match=r"no clip .* of those with kind 'c'"):
         columns(Task("t", "d", "family", where=("kind", "c")), store)
+    store.given["hear_fold"] = np.array([""] * 4)
+    with pytest.raises(ValueError, match="fold column 'hear_fold' filled in; is the data set whole"):
+        columns(Task("t", "d", "family", "hear_fold"), store)
     assert columns(Task("t", "d", "family", without=("1",)), store)[3].tolist() == [3]
     labels, *_, rows = columns(Task("t", "d", "family", kind="classes", unlabelled=True), store)
     assert rows.tolist() == [0, 1, 2, 3] and labels.tolist() == ["x", "", "y", "y"]
@@ -138,3 +141,14 @@ def test_measures_that_are_asked_for():
         assert bad["ci95"][0] < bad["value"] < bad["ci95"][1]
     plain, _ = judge(Task("toy", "none", "y"), y, folds, groups, systems, "ours")
     assert len(records) == len(plain) + 10 and plain == [r for r in records if r in plain]
+
+
+def test_intervals_of_published_probes_hold_their_values():
+    """Folds of 30 and 270 clips: the mean over folds isn't that over clips, nor is its interval."""
+    rng = np.random.default_rng(0)
+    y = np.array(["a", "b"] * 150)
+    x = ((y == "a")[:, None] + 0.01 * rng.standard_normal((300, 4))).astype(np.float32)
+    folds, groups = np.where(np.arange(300) < 30, "1", "2"), (np.arange(300) // 2).astype(str)
+    records, _ = judge(Task("t", "d", "y"), y, folds, groups, {"x": x}, more=("beans",))
+    (own,) = [r for r in records if r["metric"] == "BEANS compat accuracy"]
+    assert own["value"] == pytest.approx(1) and own["ci95"] == pytest.approx([1, 1])

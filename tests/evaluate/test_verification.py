@@ -12,7 +12,7 @@ from sklearn.metrics import roc_curve
 
 from ssl_audio.evaluate import Task, judge
 from ssl_audio.evaluate.tasks import pairs_of
-from ssl_audio.evaluate.verification import cosine, errors, resampled, trials
+from ssl_audio.evaluate.verification import cosine, crossing, errors, resampled, trials
 
 
 def pairs(n=500, seed=0, decimals=6):
@@ -146,3 +146,8 @@ def test_published_trials_become_rows():
     assert pairs_of(TASK, types.SimpleNamespace(), ["a"]) is None
     with pytest.raises(ValueError, match="1 clips of the trials aren't here, such as c"):
         pairs_of(TASK, corpus, ["a", "b"])
+
+
+def test_a_draw_without_different_pairs_has_no_error_rate():
+    both = np.array([[1.0, 0.5, 0.0], [1.0, 0.5, 0.0]]), np.array([[0.0, 0.5, 1.0], [0.0, np.nan, np.nan]])
+    np.testing.assert_array_equal(crossing(*both), [0.5, np.nan])

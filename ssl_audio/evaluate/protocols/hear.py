@@ -6,8 +6,9 @@ it: one or two hidden layers of 1,024 (linear, batch normalisation, dropout 0.1,
 one end the training. 8 of 16 points of a grid (layers, rate, initialisation) are drawn with a fixed seed; the
 best on the first fold serves all others. With k folds, fold i + 1 validates where fold i tests.
 
-The program never shuffles its training data again after the first time (a list is compared with a string).
-`compat` keeps that; `strict` shuffles each epoch.
+The program never shuffles its training data again after the first time (a list is compared with a string),
+and what it chose on the first fold it also takes where it tests the clips that it chose on. `compat` keeps
+both; `strict` shuffles each epoch and chooses anew in each fold.
 """
 
 import functools
@@ -233,7 +234,7 @@ def predict(
         nonlocal best
         order = np.random.default_rng(0).permutation(part.train)  # once, for all epochs of compat
         data = [jnp.asarray(a[rows], jnp.float32) for rows in (order, part.valid) for a in (x, y)]
-        here, results = tried if best is None else [best], []
+        here, results = tried if best is None or form == "strict" else [best], []
         for p in here:
             made = fit(
                 *data,
@@ -249,5 +250,7 @@ def predict(
         return np.asarray(forward(net, jnp.asarray(x[part.test], jnp.float32))[0]), best
 
     out, chosen = each("HEAR", parts(folds, groups, test), y, one)
-    best = next(iter(chosen.values()))
-    return out, {name: float(value) for name, value in best._asdict().items()}
+    if form == "compat" or len(chosen) == 1:  # one for all
+        return out, {name: float(value) for name, value in best._asdict().items()}
+    points = {f"{fold}, {name}": v for fold, p in chosen.items() for name, v in p._asdict().items()}
+    return out, {name: float(value) for name, value in points.items()}

@@ -46,12 +46,17 @@ def each(
 ) -> tuple[Float[np.ndarray, "n c"], dict[str, Any]]:
     """(scores of the test rows, NaN for the others; what was chosen by fold), with a progress bar.
 
-    one: (number of a fold, the fold) -> scores of its test rows, what was chosen.
+    one: (number of a fold, the fold) -> scores of its test rows, what was chosen. ValueError: a score isn't
+    finite.
     """
     out, chosen = np.full(y.shape, np.nan, np.float32), {}
     with bar() as progress:
         job = progress.add_task(f"{title}, folds", total=len(todo))
         for number, part in enumerate(todo):
             out[part.test], chosen[part.name] = one(number, part)
+            if not np.isfinite(out[part.test]).all():
+                raise ValueError(
+                    f"{title}'s probe diverged in fold {part.name}; are the embeddings very large?"
+                )
             progress.advance(job)
     return out, chosen
