@@ -87,7 +87,7 @@ def features(x):
         "spectrogram, dB": spectrum.to_db(spectrum.power(spectrum.stft(x))),
         "log-mel": log_mel,
         "MFCC": cepstrum.mfcc(x, RATE),
-        "GFCC": cepstrum.gfcc(x, RATE),
+        "GFCC": cepstrum.gfcc(x, RATE, n_fft=2048, hop=512),
         "chroma": pitch.chroma_stft(x, RATE),
         "spectral contrast, dB": descriptors.spectral_contrast(x, RATE, n_bands=5),
         "spectral centroid, Hz": descriptors.spectral_centroid(x, RATE),

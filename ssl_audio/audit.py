@@ -119,6 +119,21 @@ def candidates(
     return np.unique(np.sort(pairs, 1), axis=0) if own else pairs
 
 
+def both_ways(
+    a: Float32[np.ndarray, "n d"],
+    b: Float32[np.ndarray, "m d"],
+    clip_a: Int64[np.ndarray, " n"],
+    clip_b: Int64[np.ndarray, " m"],
+    own: bool,
+) -> Int64[np.ndarray, "p 2"]:
+    """`candidates` among the nearest of each stretch of a, and of two stores of each of b too: of a clip that
+    has many copies in b all are found."""
+    pairs = candidates(a, b, clip_a, clip_b, own)
+    if own:
+        return pairs
+    return np.unique(np.concatenate([pairs, candidates(b, a, clip_b, clip_a, own)[:, ::-1]]), axis=0)
+
+
 def agreement(x: Float32[np.ndarray, " t"], y: Float32[np.ndarray, " u"]) -> tuple[float, float, float]:
     """(agreement of phases, correlation of waves, seconds into x at which y begins), both 0 to 1, where x and
     y overlap at the delay at which phases agree most; 0 if they overlap too little."""
@@ -127,8 +142,14 @@ def agreement(x: Float32[np.ndarray, " t"], y: Float32[np.ndarray, " u"]) -> tup
     inside = (hz >= BAND[0]) & (hz <= BAND[1])
     one, other = rfft(x, size) * inside, rfft(y, size) * inside
     # half of the way to equal weights, so that neither the loudest band nor the noise in all others decides
-    at = int(np.abs(irfft(halved(one * np.conj(other)), size)).argmax())
+    likeness = np.abs(irfft(halved(one * np.conj(other)), size))
+    at = int(likeness.argmax())
     lag = at if at < len(x) else at - size
+    # a copy may begin between two samples: there a parabola has its top
+    before, top, after = likeness[at - 1], likeness[at], likeness[(at + 1) % size]
+    bend = before - 2 * top + after
+    between = float(0.5 * (before - after) / bend) if bend < 0 else 0.0
+    other = other * np.exp(-2j * np.pi * hz / RATE * between)
     u, v = irfft(one, size)[: len(x)], irfft(other, size)[: len(y)]
     u, v = u[max(0, lag) :], v[max(0, -lag) :]
     n = min(len(u), len(v))
@@ -166,7 +187,7 @@ def audit(one: Store, other: Store | None = None) -> list[Pair]:
                 rows.append(shape(cut.wave(k)[0]))
                 progress.advance(job)
             shapes.append(np.stack(rows))
-        pairs = candidates(shapes[0], shapes[-1], cuts[0].clip, cuts[-1].clip, own)
+        pairs = both_ways(shapes[0], shapes[-1], cuts[0].clip, cuts[-1].clip, own)
         job, best, last = progress.add_task("phases", total=len(pairs)), {}, -1
         for p, q in pairs.tolist():
             if p != last:  # pairs come sorted

@@ -64,13 +64,14 @@ def run(
     title: str = "Every experiment, the same minutes",
     steps: int | None = None,
     heard: Store | None = None,
+    source: Path | None = None,
 ) -> None:
     """Train every experiment from every seed; judge it beside its twin with random weights, itself at step 0.
 
     Run again, it goes on where it was; what is judged is not judged again. out: the records, <name>.json; the
     table <name>.md, under the title, and the curves <name>.png are written beside it. steps: of each, in
     place of the minutes, so that runs of two machines can be compared. heard: what is pretrained on; None:
-    the store, whose clips the task is of.
+    the store, whose clips the task is of. source: the file of the experiments, whose own classes runs need.
     """
     heard = heard or store
     classified(task)
@@ -94,7 +95,7 @@ def run(
         print(
             f"[{number + 1}/{len(todo)}] {chosen.name}, seed {seed}: {chosen.optim.steps} steps", flush=True
         )
-        pretrain.run(chosen, folder)
+        pretrain.run(chosen, folder, source=source)
         report.append(out, records(folder, store, task, twins))
         page(out, runs, task, title)
     page(out, runs, task, title)

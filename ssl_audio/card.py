@@ -28,9 +28,11 @@ def card(run: Path, results: Path = Path("results"), licence: str = "") -> Path:
     experiment, _, _, name = restore(run)
     path = results / f"{experiment.name}.json"
     records = [r for r in (report.read(path) if path.exists() else []) if r.get("model") == name]
+    seen = experiment.data.label
+    how = [] if seen else ["self-supervised-learning"]
     head = {
         "library_name": "ssl_audio",
-        "tags": ["audio", "self-supervised-learning", "feature-extraction", "jax"],
+        "tags": ["audio", *how, "feature-extraction", "jax"],
         "pipeline_tag": "feature-extraction",
         "model-index": [{"name": experiment.name, "results": indexed(records, experiment.name)}],
     }
@@ -51,8 +53,10 @@ def card(run: Path, results: Path = Path("results"), licence: str = "") -> Path:
             f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in described(experiment)
         ),
         sound=sound(run, experiment),
-        training=f"{experiment.optim.steps:,} steps of {experiment.data.batch} crops of "
-        f"{experiment.data.seconds:g} s, seed {experiment.seed}, {experiment.precision}",
+        labels=f"with the labels `{seen}`" if seen else "without labels",
+        training=f"{int(name.split('-')[0]):,} of {experiment.optim.steps:,} steps of "
+        f"{experiment.data.batch} crops of {experiment.data.seconds:g} s, seed {experiment.seed}, "
+        f"{experiment.precision}",
         results=table(records) or "This checkpoint hasn't been judged; `ssl-audio evaluate` does it.",
         versions=", ".join(f"{k} {v}" for k, v in provenance.versions().items()),
     )
@@ -80,9 +84,10 @@ def sound(run: Path, experiment: config.Experiment) -> str:
 
 def indexed(records: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
     """The results of `model-index`: a task's metrics together, of this system alone."""
+    newest = {(r["task"], r["metric"]): r for r in records if r["system"] == name}
     found, known = defaultdict(list), {task.name: task for task in TASKS}
-    for r in records:
-        if r["system"] == name and r["task"] in known:  # few labels of a task aren't a task by themselves
+    for r in newest.values():
+        if r["task"] in known:  # few labels of a task aren't a task by themselves
             found[r["task"]].append(r)
     return [
         {
@@ -120,7 +125,7 @@ PAGE = """---
 
 # {name}
 
-An encoder of sound ({encoder}, {size} M parameters), pretrained without labels. {paper}
+An encoder of sound ({encoder}, {size} M parameters), pretrained {labels}. {paper}
 
 - **Heard in pretraining**: {sound}.
 - **Training**: {training}.

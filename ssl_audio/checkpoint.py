@@ -68,7 +68,7 @@ class Checkpoints:
         target = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None)), target
         )
-        steps = self.steps()
+        steps, other = self.steps(), False
         for step in reversed(steps):
             try:
                 args = ocp.args.Composite(
@@ -79,6 +79,7 @@ class Checkpoints:
                 reason = "" if whole else "its arrays do not match their checksum"
             except Exception as error:  # whatever orbax says of a broken file, the answer is the same
                 whole, reason = False, " ".join(str(error).split())[:200]
+                other |= self.of_another(step)
             if whole:
                 if kept["about"]["frontend"] != self.about["frontend"]:
                     raise ValueError(
@@ -89,9 +90,22 @@ class Checkpoints:
                     )
                 return step, kept["arrays"]["state"]
             warn(f"checkpoint {self.folder / str(step)} is damaged ({reason}); trying the one before it")
+        if other:
+            raise ValueError(
+                f"{self.folder}: made by another experiment or version of this package, whose network has "
+                "other arrays; go on with that, or choose another run folder"
+            )
         if steps:
             raise ValueError(f"{self.folder}: all checkpoints are damaged; remove the folder to begin anew")
         return None
+
+    def of_another(self, step: int) -> bool:
+        """Whether a checkpoint says that another experiment made it."""
+        try:
+            about = self.manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))["about"]
+        except Exception:  # damaged
+            return False
+        return about["experiment"] != self.about["experiment"]
 
 
 def name(step: int, state: Any) -> str:

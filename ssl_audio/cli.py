@@ -470,7 +470,7 @@ def bench(args: list[str]) -> None:
         heard = Store(pretrain_on) if pretrain_on else None
         bench.run(
             chosen, store, found, minutes=minutes, seeds=seeds, runs=runs, out=out, title=title, steps=steps,
-            heard=heard,
+            heard=heard, source=experiments,
         )  # fmt: skip
         print(f"{out.with_suffix('.md')}")
 

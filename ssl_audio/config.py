@@ -129,11 +129,17 @@ def tiny(experiment: Experiment) -> Experiment:
 # -------------------------------------------------------------------------------------------------------
 
 
+OWN = "experiment"
+"""The module of the classes of an experiment's own file."""
+
+
 def to_json(value: Any) -> Any:
     """Dataclasses (with their class's name), tuples, numbers, strings and None as what `json.dumps` takes."""
     if dataclasses.is_dataclass(value):
         fields = {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"class": f"{type(value).__module__}.{type(value).__qualname__}"} | fields
+        where = type(value).__module__
+        where = OWN if where.startswith(f"{OWN}_") else where  # a run's copy of the file has another name
+        return {"class": f"{where}.{type(value).__qualname__}"} | fields
     if isinstance(value, (tuple, list)):
         return [to_json(v) for v in value]
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -192,7 +198,7 @@ def execute(path: Path | str) -> ModuleType:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such experiment file; the project's own are in experiments/")
-    spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{OWN}_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their own module up
     spec.loader.exec_module(module)
@@ -221,4 +227,4 @@ def load_run(run: Path | str) -> Experiment:
     except ValueError:
         if not (run / "experiment.py").is_file():
             raise
-        return from_json(about, load(run / "experiment.py")[1])
+        return from_json(about, execute(run / "experiment.py"))

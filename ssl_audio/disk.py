@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ except ImportError:  # Windows: no lock, so two processes must not write one thi
 @contextlib.contextmanager
 def aside(path: Path) -> Iterator[Path]:
     """A file beside `path` to write, which takes its name when all went well and else is taken away."""
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    beside = path.with_name(f".{platform.node()}-{os.getpid()}.{path.name}")  # hosts may share the folder
     try:
         yield beside
         os.replace(beside, path)
@@ -35,6 +36,19 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as beside, open(beside, "wb") as file:  # a file, or numpy puts .npz behind another name
         np.savez(file, **arrays)
+
+
+@contextlib.contextmanager
+def alone(path: Path, doing: str) -> Iterator[None]:
+    """As `locked`, but BlockingIOError where another process has the lock. doing: what it does, in words."""
+    with open(path, "a") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                said = f"{path.parent}: another process is {doing}; wait for it, or stop it"
+                raise BlockingIOError(said) from None
+        yield
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """`ssl-audio embed`: a store's embeddings, by a run or by anybody's function, as one file for other tools."""
 
+import hashlib
 import importlib
 import os
 import shutil
@@ -23,6 +24,8 @@ def run(folder: Path | None, store: Store, by: str, what: What, dtype: str, out:
     if folder is None and out is None:
         raise ValueError("--by needs --out, the file to write")
     path = out or folder / f"{store.path.name}.npz"
+    if path.suffix not in (".npz", ".parquet"):
+        raise ValueError(f"{path}: embeddings are written as .npz or .parquet; give such a name")
     if path.suffix == ".parquet" and what != "clip":
         raise ValueError(f"{path}: a table has a row a clip; write {what} to an .npz")
     begun = time.perf_counter()
@@ -66,7 +69,11 @@ def outside(by: str, store: Store, dtype: str, folder: Path) -> Embeddings:
             raise ValueError(f"{by} made {x.shape} of {len(wave)} clips; wanted is [{len(wave)} d]")
         return x
 
-    return compute(f, store, {"by": by, "store": store.hash}, folder, dtype=dtype, exact=True, title=by)
+    file = getattr(sys.modules[module], "__file__", None)
+    code = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""
+    return compute(
+        f, store, {"by": by, "code": code, "store": store.hash}, folder, dtype=dtype, exact=True, title=by
+    )
 
 
 def write(path: Path, made: Embeddings, store: Store) -> None:

@@ -75,7 +75,11 @@ def plan(experiment: Experiment, devices: int) -> Plan:
     share = lambda x: math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
     held = sum(share(x) for x in jax.tree.leaves(state))
     # of one device: what is written device by device, as the spectra are, counts once in a program of many
-    one = lowered if devices == 1 else lower(experiment, 1)[0]
+    # and of a whole batch and all layers one by one, since what a loop repeats counts once too
+    whole = dataclasses.replace(experiment, optim=dataclasses.replace(experiment.optim, accumulate=1))
+    if getattr(experiment.encoder, "scan", False):
+        whole = dataclasses.replace(whole, encoder=dataclasses.replace(experiment.encoder, scan=False))
+    one = lowered if devices == 1 and whole == experiment else lower(whole, 1)[0]
     return Plan(
         devices,
         size(state.params),

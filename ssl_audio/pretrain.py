@@ -47,7 +47,7 @@ def bare(experiment: Experiment) -> bool:
 
 def continued(experiment: Experiment, store: Store, heard: str, folder: Path) -> Experiment:
     """The experiment as the run in `folder` began with it; ValueError if that, or the store, was another."""
-    before = config.load_run(folder)
+    before, given = config.load_run(folder), experiment.data
     # the same stores may have been moved
     paths = dataclasses.replace(experiment.data, store=before.data.store, background=before.data.background)
     if bool(experiment.data.background) == bool(before.data.background):
@@ -67,7 +67,8 @@ def continued(experiment: Experiment, store: Store, heard: str, folder: Path) ->
             f"{store.path}{' or its background' if paths.background else ''} has changed since {folder} "
             f"began; choose another --run folder or remove it"
         )
-    return experiment
+    moved = dataclasses.replace(experiment.data, store=given.store, background=given.background)
+    return dataclasses.replace(experiment, data=moved)
 
 
 def run(experiment: Experiment, folder: Path, *, source: Path | None = None, wandb: bool = False) -> tuple:
@@ -204,7 +205,10 @@ def prepared(task: Task, rate: int, corpora: dict) -> Store:
     clips = clips_of(task, corpora)
     while True:
         try:
-            build(clips, path, rate=rate, title=name)
+            refused = build(clips, path, rate=rate, title=name).refused
+            if refused:
+                first = "; ".join(f"{clip}: {reason}" for clip, reason in refused[:3])
+                print(f"warning: {len(refused)} of {len(clips)} clips of {name} are left out ({first})")
             return Store(path)
         except BlockingIOError:
             if not told:

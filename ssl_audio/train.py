@@ -16,13 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ssl_audio.audio.batches import Batches, prefetch
 from ssl_audio.audio.store import Store
 from ssl_audio.checkpoint import Checkpoints
 from ssl_audio.config import Experiment
-from ssl_audio.disk import write
+from ssl_audio.disk import alone, write
 
 SHARE = 2**31
 """Bytes of weights, teachers and optimiser above which several devices share them out."""
@@ -263,20 +264,25 @@ def train(
     def put(batch):  # every host holds its rows; together they are the global batch
         return {k: jax.make_array_from_process_local_data(rows, v) for k, v in batch.items()}
 
+    hosts, host = jax.process_count(), jax.process_index()
+
     def record(step, line):
+        if host:  # the folder is shared: the first host writes
+            return
         line = {"step": step, "seconds": round(seconds + time.time() - begun, 2)} | line
         with open(run / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         log(line)
 
-    with Checkpoints(run, experiment) as checkpoints, stoppable() as stop:
+    only = contextlib.nullcontext() if host else alone(run / ".lock", "training this run")
+    with only, Checkpoints(run, experiment) as checkpoints, stoppable() as stop:
         # resume > scratch: the newest whole checkpoint, else the seed
         found = checkpoints.restore(state, warn=say)
         first = 0
         if found is not None:
             first, state = found
             say(f"resuming {run} at step {first} of {last}")
-        seconds, begun = trim(run / "metrics.jsonl", first), time.time()
+        seconds, begun = 0.0 if host else trim(run / "metrics.jsonl", first), time.time()
         saved, pending, mark, spread = first, [], (first, time.time()), None
 
         def flush(upto):
@@ -304,7 +310,6 @@ def train(
                     mark = (at, now)
                     record(at, logs | {"clips_per_second": round(speed, 1)})
 
-        hosts, host = jax.process_count(), jax.process_index()
         feed = iter(prefetch(batches, first, last, threads=data.threads, hosts=hosts, host=host))
         # Order, each turn: watch and save the state that stands → stop if asked → refit (after saving: a
         # resumed run does it again, and alike) → next batch → step → last turn's scalars
@@ -314,15 +319,16 @@ def train(
                 if step > first or first == 0:
                     embedding = jax.device_get(watch_fn(state, watch_wave))
                     record(step, look(embedding, watched.get("label"), spread))
-            due = step % experiment.save_every == 0 or step == last or stop
+            asked = agreed(stop, step, hosts)
+            due = step % experiment.save_every == 0 or step == last or asked
             if due and step > saved:
                 flush(step)  # never save a state whose loss wasn't finite
                 checkpoints.save(step, state)
                 saved = step
-            if stop:
+            if asked:
                 checkpoints.manager.wait_until_finished()
                 say(f"stopped at step {step} of {last}; the same command goes on from there")
-                raise stop[0]
+                raise (stop or [SystemExit(0)])[0]
             if step == last:
                 break
             if count := refits(step):
@@ -362,6 +368,13 @@ def trim(path: Path, step: int) -> float:
         lines = []
     write(path, "".join(json.dumps(line) + "\n" for line in lines))
     return lines[-1]["seconds"] if lines else 0.0
+
+
+def agreed(stop: list, step: int, hosts: int) -> bool:
+    """Whether to stop at this step: of several hosts all do, every eighth step, once one was asked to."""
+    if hosts == 1:
+        return bool(stop)
+    return step % 8 == 0 and bool(multihost_utils.process_allgather(np.array([bool(stop)])).any())
 
 
 @contextlib.contextmanager

@@ -114,3 +114,25 @@ def test_the_verb(stores, tmp_path, capsys, monkeypatch):
         with pytest.raises(SystemExit) as left:
             cli.main(["audit", str(one.path), *wrong])
         assert wrong[1] in str(left.value.code)
+
+
+@pytest.mark.parametrize("delay", [1600, 1601, 1607])
+def test_a_copy_may_begin_between_two_samples(delay):
+    """At 16 kHz an odd number of samples is half a one of the audit's: noise, which has no low pitch, is found
+    too."""
+    wave = np.random.default_rng(0).standard_normal(48_000)
+    one, other = (soxr.resample(x, 16_000, audit.RATE).astype(np.float32) for x in (wave, wave[delay:]))
+    phases, waves, late = audit.agreement(one, other)
+    assert min(phases, waves) > 0.9 and late == pytest.approx(delay / 16_000, abs=1e-4)
+
+
+def test_all_copies_of_a_clip_are_candidates_in_either_order():
+    rng = np.random.default_rng(0)
+    shapes = rng.standard_normal((60, 20)).astype(np.float32)
+    shapes[:30] = shapes[0] + 0.05 * rng.standard_normal((30, 20))
+    a, b = shapes[:1], shapes[1:]
+    clips = np.zeros(1, np.int64), np.arange(59)
+    pairs = audit.both_ways(a, b, *clips, False)
+    assert {(0, i) for i in range(29)} <= {tuple(p) for p in pairs.tolist()}
+    swapped = audit.both_ways(b, a, *clips[::-1], False)
+    assert {(j, i) for i, j in pairs.tolist()} == {tuple(p) for p in swapped.tolist()}

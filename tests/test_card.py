@@ -47,3 +47,8 @@ def test_the_table_holds_the_floors_and_the_differences_in_words():
     ):
         assert wanted in text, wanted
     assert card.table([]) == ""
+
+
+def test_of_one_measure_judged_twice_the_newest_stands():
+    (found,) = card.indexed([record(value=0.4, protocol="old"), record(value=0.6, protocol="new")], "mine")
+    assert [m["value"] for m in found["metrics"]] == [0.6]

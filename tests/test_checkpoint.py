@@ -91,6 +91,18 @@ def test_all_damaged_is_an_error_that_touches_nothing(run):
     assert (run / "checkpoints" / "2").is_dir()
 
 
+def test_another_network_is_not_called_damage(run):
+    """The arrays are whole, but of another experiment: nobody is told to remove them."""
+    other = dataclasses.replace(CHOSEN, seed=7)
+    like = tree(0) | {"more": jnp.zeros(3)}
+    with (
+        Checkpoints(run, other) as checkpoints,
+        pytest.raises(ValueError, match="another experiment or version"),
+    ):
+        checkpoints.restore(like, warn=lambda text: None)
+    assert sorted(p.name for p in (run / "checkpoints").iterdir() if p.name.isdigit())
+
+
 def test_unfinished_write_is_passed_over(run):
     """What a kill leaves of a save that was under way."""
     shutil.copytree(run / "checkpoints" / "3", run / "checkpoints" / "4.orbax-checkpoint-tmp")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from toys import METHODS, experiment
 
+from ssl_audio import pretrain
 from ssl_audio.config import View, digest, from_json, load, load_run, save_run, tiny, to_json
 from ssl_audio.signal.augment import Gain, RandomResizeCrop
 from ssl_audio.signal.waves import StoreBackground
@@ -58,6 +59,7 @@ def test_own_classes_come_from_the_run_s_file(tmp_path):
     (tmp_path / "own.py").unlink()  # the run stands on its own
     back = load_run(tmp_path / "run")
     assert to_json(back)["views"][0]["wave"][0]["by"] == 3.0
+    assert to_json(back) == to_json(chosen)  # by which a resumed run is compared
     assert dataclasses.replace(back, views=()) == dataclasses.replace(chosen, views=())
 
 
@@ -93,3 +95,16 @@ def test_a_view_hands_the_background_to_who_takes_one():
     np.testing.assert_allclose(added / sound, 0.1 / np.sqrt(np.mean(np.square(sound))), rtol=1e-3)
     plain = View(wave=(Gain(0.0),))
     np.testing.assert_array_equal(plain(key, wave, lambda x: x, sound), wave)
+
+
+def test_stores_that_were_moved_are_gone_on_with_where_they_are(tmp_path, store):
+    data = dataclasses.replace(experiment().data, store="old/store", background="old/noise")
+    frontend = dataclasses.replace(experiment().frontend)
+    chosen = dataclasses.replace(experiment(), data=data, frontend=frontend)
+    save_run(tmp_path, chosen, None)
+    (tmp_path / "store.txt").write_text("hashes")
+    moved = dataclasses.replace(data, store="new/store", background="new/noise")
+    found = pretrain.continued(dataclasses.replace(chosen, data=moved), store, "hashes", tmp_path)
+    assert (found.data.store, found.data.background) == ("new/store", "new/noise")
+    with pytest.raises(ValueError, match=r"another experiment \(seed"):
+        pretrain.continued(dataclasses.replace(chosen, data=moved, seed=9), store, "hashes", tmp_path)

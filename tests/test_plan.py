@@ -7,6 +7,7 @@ import pytest
 from toys import experiment, started
 
 from ssl_audio import cli
+from ssl_audio.encoders import ViT
 from ssl_audio.plan import Plan, lower, plan, show
 
 
@@ -73,3 +74,15 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     assert "toy-simclr on 2 devices" in out and "fits into 16.00 GiB" in out and "times a store of 1 h" in out
     with pytest.raises(SystemExit, match="memory is like 80GB"):
         cli.main(["plan", str(file), "--memory", "much"])
+
+
+def test_micro_batches_and_layers_in_a_loop_count_as_often_as_they_run(plans):
+    chosen = experiment("BYOLA")
+    parts = dataclasses.replace(chosen, optim=dataclasses.replace(chosen.optim, accumulate=4))
+    assert plan(parts, 1).flops == pytest.approx(plans[1].flops, rel=0.01)
+    deep = [
+        experiment("MAE", encoder=ViT(width=16, depth=4, heads=2, patch=(8, 8), scan=s))
+        for s in (False, True)
+    ]
+    one, other = (plan(each, 1).flops for each in deep)
+    assert one == other

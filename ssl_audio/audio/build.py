@@ -158,7 +158,7 @@ def build(
         )
         raise OSError(errno.ENOSPC, text, str(out)) from error
     except ValueError:
-        if new:
+        if new and not any(out.glob(".build/part-*")):  # what was decoded is kept
             shutil.rmtree(out)
         raise
 
@@ -167,6 +167,7 @@ def _build(
     clips: list[Clip], out: Path, rate: int, clean: tuple[Step, ...], workers: int, title: str
 ) -> Report:
     steps, cleaners = identity(clean)
+    title = _clean(title)
     settings = {
         "format": FORMAT,
         "rate": rate,
@@ -304,7 +305,10 @@ def _known_from_store(old: Store, settings: dict[str, Any]) -> dict[Key, Cut | s
 def _known_from_parts(parts: Path, settings: dict[str, Any]) -> dict[Key, Cut | str]:
     known: dict[Key, Cut | str] = {}
     for file in sorted(parts.glob("part-*.json")):
-        part = json.loads(file.read_text("utf-8"))
+        try:
+            part = json.loads(file.read_text("utf-8"))
+        except ValueError:  # a power cut; its sounds are decoded again
+            part = {"settings": None}
         if part["settings"] != settings:
             file.unlink()
             continue
@@ -345,7 +349,12 @@ def _names(clips: list[Clip]) -> tuple[list[str], list[str]]:
     names = []
     for clip, path in zip(clips, relative, strict=True):
         cut = clip.start or clip.duration is not None
-        names.append(_clean(clip.name) or (f"{path}@{clip.start:g}" if cut else path))
+        names.append(_clean(clip.name) or (f"{path}@{clip.start:.10g}" if cut else path))
+    often = Counter(names)
+    names = [
+        f"{name}+{clip.duration:.10g}" if often[name] > 1 and clip.duration is not None else name
+        for clip, name in zip(clips, names, strict=True)
+    ]
     groups = [_clean(clip.group) or path for clip, path in zip(clips, relative, strict=True)]
     return names, groups
 

@@ -74,6 +74,8 @@ def decode(job: Job) -> list[tuple[str, float, float | None, Cut | str]]:
         cuts = [[*key, cut if isinstance(cut, str) else cut[1:]] for *key, cut in results]
         with open(writing, "w", encoding="utf-8") as file:
             json.dump({"settings": job.settings, "cuts": cuts}, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(writing, part.with_suffix(".json"))
     except BaseException:
         with contextlib.suppress(OSError):

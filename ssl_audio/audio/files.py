@@ -78,7 +78,7 @@ class Sound:
             raise
         self.rate: int = self._file.samplerate
         self.channels: int = self._file.channels
-        self.clipped = 0
+        self.clipped, self._at = 0, 0
         self._full = 1.0 - 2.0 ** -_STEPS[self._file.subtype] if self._file.subtype in _STEPS else 1.0
         self.format: str = self._file.format
 
@@ -190,18 +190,34 @@ class Sound:
 
     def _read(self, at: int, count: int, seek: bool) -> np.ndarray:
         try:
-            if seek and self._file.tell() != at:
-                self._file.seek(at)
+            if seek and self._at != at:
+                self._go(at)
             x = self._file.read(count, dtype="float32", always_2d=True)
+            self._at = at + len(x)
         except (soundfile.SoundFileError, RuntimeError, OSError) as error:
             text = getattr(error, "error_string", str(error)).strip() or "libsndfile stopped"
             raise Refused(f"damaged or truncated after {at / self.rate:.2f} s ({text})") from None
         if len(x) < count:
             # an mp3 header may count the encoder's padding
-            if self._file.format == "MP3" and len(x) and at + len(x) >= self.frames - 2 * 1152:
+            some = len(x) or not seek  # a block may begin where the sound ends
+            if self._file.format == "MP3" and some and at + len(x) >= self.frames - 2 * 1152:
                 return np.concatenate([x, np.zeros((count - len(x), self.channels), np.float32)])
             raise Refused(f"truncated: {at + len(x)} samples where the header says {self.frames}")
         return x
+
+    def _go(self, at: int) -> None:
+        """To a sample; in formats without seeking (GSM, ADPCM) by reading what is before it."""
+        try:
+            self._file.seek(at)
+        except (soundfile.SoundFileError, RuntimeError):
+            if self._at > at:
+                self._file.close()
+                self._file, self._at = self._open(), 0
+            while self._at < at:
+                passed = len(self._file.read(min(_BLOCK, at - self._at), dtype="float32", always_2d=True))
+                if not passed:
+                    break
+                self._at += passed
 
 
 def wave(

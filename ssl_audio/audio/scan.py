@@ -7,10 +7,28 @@ from pathlib import Path
 from ssl_audio.audio.store import Clip
 
 # decoded by libsndfile
-SUFFIXES = (".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc")
+SUFFIXES = (
+    *(".wav", ".wave", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
+    *(".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".sph"),
+)
 # sound that it can't: by ffmpeg where that is installed, else listed, so that the build refuses it by name
 # instead of passing it over in silence
-FOREIGN = (".m4a", ".aac", ".mp4", ".wma", ".amr", ".ac3", ".ape", ".wv", ".mka", ".webm", ".mp2")
+FOREIGN = (
+    ".m4a",
+    ".aac",
+    ".mp4",
+    ".wma",
+    ".amr",
+    ".ac3",
+    ".ape",
+    ".wv",
+    ".mka",
+    ".mkv",
+    ".webm",
+    ".mp2",
+    ".m4b",
+    ".mov",
+)
 
 
 def scan(folder_or_csv: Path | str) -> list[Clip]:
@@ -120,7 +138,7 @@ def _csv_clip(file: Path, row: dict[str, str]) -> Clip:
         fold=fold,
         group=group or name,
         licence=licence,
-        name=f"{name}@{start or 0.0:g}" if name and cut else name,
+        name=f"{name}@{start or 0.0:.10g}" if name and cut else name,
     )
 
 

@@ -37,13 +37,13 @@ EMOTIONS = {
     "NEU": "neutral",
     "SAD": "sad",
 }
-INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
+INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified", "X": "unspecified"}
 EVAR_VALID = {"1009", "1011", "1022", "1034", "1039", "1047", "1066", "1070", "1082"}
 EVAR_TEST = {
     *("1001", "1004", "1017", "1019", "1020", "1025", "1026", "1029", "1033", "1035"),
     *("1042", "1044", "1050", "1053", "1056", "1058", "1060", "1069", "1083"),
 }
-EVAR_WITHOUT = {"1006_TIE_NEU_XX", "1013_WSI_DIS_XX", "1017_IWW_FEA_XX", "1040_ITH_SAD_XX"}
+EVAR_WITHOUT = {"1006_TIE_NEU_XX", "1013_WSI_DIS_XX", "1017_IWW_FEA_XX", "1040_ITH_SAD_X"}
 
 
 def clips(root: Path | str | None = None) -> list[Clip]:
@@ -70,7 +70,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
 
 
 def _clip(file: Path) -> Clip:
-    match = re.fullmatch(r"(1\d{3})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX)", file.stem)
+    match = re.fullmatch(r"(1\d{3})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX?)", file.stem)  # one has a single X
     if match is None or match[3] not in EMOTIONS:
         raise ValueError(
             f"{file}: not named {{speaker}}_{{sentence}}_{{emotion}}_{{intensity}}; move it elsewhere"

@@ -23,6 +23,7 @@ from rich.progress import (
 )
 
 CHUNK = 1 << 20
+SOUND = (".wav", ".flac", ".ogg")
 
 
 def cache() -> Path:
@@ -49,10 +50,23 @@ def find(name: str, marker: str, how: str) -> Path:
     )
 
 
+def under(folder: Path) -> list[Path]:
+    """All files at any depth, in order; links to folders are followed, but none to a folder above it."""
+    found, above = [], {str(folder): {os.path.realpath(folder)}}
+    for here, folders, files in os.walk(folder, followlinks=True):
+        for name in list(folders):
+            real, path = os.path.realpath(os.path.join(here, name)), os.path.join(here, name)
+            if real in above[here]:
+                folders.remove(name)
+            above[path] = above[here] | {real}
+        found += [Path(here, name) for name in files]
+    return sorted(found)
+
+
 def sounds(folder: Path, pattern: str = "*") -> list[Path]:
     """The wav, flac and ogg files that match, in order: copies in another format do instead of the
     official files."""
-    return sorted(f for f in folder.glob(pattern) if f.suffix in (".wav", ".flac", ".ogg"))
+    return sorted(f for f in folder.glob(pattern) if f.suffix in SOUND)
 
 
 def copies(folder: Path, pattern: str = "*", suffixes: tuple[str, ...] = (".ogg", ".flac", ".wav")):

@@ -52,12 +52,15 @@ def clusters(
             f"{len(x)} clips in {k or 'some'} clusters: give two clusters or more, and more clips"
         )
     labels = store.values(label) if label else None
+    known = len(x) if labels is None else int((labels != "").sum())
+    if not known:
+        raise ValueError(f"no clip has the label {label!r} filled in; leave it out, or name another column")
     with bar() as progress:
         progress.add_task("how many clusters", total=None)
         found = counts(x, seed=seed)
     if k is None:
         best = max(found, key=lambda c: -np.inf if np.isnan(c.silhouette) else c.silhouette)
-        k = best.k if labels is None else len(np.unique(labels))
+        k = best.k if labels is None else len(np.unique(labels[labels != ""]))
     ways = []
     with bar() as progress:
         job = progress.add_task("ways to cluster", total=WAYS)
@@ -69,6 +72,7 @@ def clusters(
         f"<h1>{escape(title or 'Clusters')}</h1>",
         f"<p>{len(x):,} clips, {x.shape[1]:,} dimensions, {k} clusters"
         + (f", as many as there are values of {escape(label)}" if labels is not None else "")
+        + (f", which {known:,} of the clips have" if known < len(x) else "")
         + ". Nothing was trained on labels.</p>",
         section("ways", "Ways to cluster", table(ways, labels)),
         section("number", "How many clusters?", number(found, k)),
@@ -99,7 +103,8 @@ def rows(
             form(way.silhouette),
         ]
         if labels is not None:
-            each = [agreement(one, labels) for one in way.found]
+            known = labels != ""
+            each = [agreement(one[known], labels[known]) for one in way.found]
             cells += [form(np.array([e[name] for e in each])) for name in COLUMNS]
         out.append(cells)
     return out
@@ -131,8 +136,11 @@ def number(found: Sequence[Count], k: int) -> str:
     best = {
         name: found[int(np.nanargmax(c))].k
         for name, c in zip(("silhouette", "BIC"), columns[1:], strict=True)
+        if np.isfinite(c).any()  # embeddings that are all the same have no silhouette
     }
-    said = ", ".join(f"by {name} {value}" for name, value in best.items())
+    said = (
+        ", ".join(f"by {name} {value}" for name, value in best.items()) or "by nothing: no two clips differ"
+    )
     alt = f"silhouette and BIC for 2 to {found[-1].k} clusters"
     return f"<p>Best {said}; {k} were taken.</p>" + svg(choices(*columns, k), alt)
 

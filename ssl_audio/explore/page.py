@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64, Shaped
 from ssl_audio.evaluate.classes import ByClass
 from ssl_audio.evaluate.folds import Outcome
 from ssl_audio.explore import plots, project
-from ssl_audio.explore.players import address, recordings
+from ssl_audio.explore.players import address, excerpt, recordings
 from ssl_audio.report import METRICS, NAMES, difference, ordered, plain, seeds, sizes, unique, write
 
 MOST_POINTS = 2000
@@ -159,7 +159,8 @@ def lede(result: Mapping[str, Any], store, embedding) -> str:
         return f"<p class=lede>{sounds}.</p>"
     optim, data = experiment.get("optim", {}), experiment.get("data", {})
     first = (
-        f"{kind('encoder')} was pretrained by {kind('method')} without any label: "
+        f"{kind('encoder')} was pretrained by {kind('method')} "
+        f"{'with the labels ' + escape(data['label']) if data.get('label') else 'without any label'}: "
         f"{optim.get('steps', '?')} steps, each on "
         f"{data.get('batch', '?')} crops of {data.get('seconds', '?')} s."
     )
@@ -362,7 +363,9 @@ def classes_html(labels, outcome: Outcome, label: str) -> str:
         + f"<td>{whisker(*3 * [float(np.nan_to_num(each.f1[c]))])}</td></tr>"
         for c in np.argsort(np.nan_to_num(each.f1), kind="stable")
     ]
-    head = "".join(f"<th scope=col>{t}</th>" for t in (label, "clips", "precision", "recall", "F1", ""))
+    head = "".join(
+        f"<th scope=col>{escape(t)}</th>" for t in (label, "clips", "precision", "recall", "F1", "")
+    )
     return (
         "<p>By the linear probe on held-out folds, the worst first.</p><div class=wide><table><thead><tr>"
         f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
@@ -374,8 +377,12 @@ def clips_html(store, labels, predicted, outcome, rows, sounds) -> str:
     cards = []
     for i in rows:
         true, guess = str(labels[i]), outcome.classes[predicted[i]]
-        seconds = len(store[i]) / store.rate
-        picture = plots.png(plots.spectrogram(store[i, 0, 5 * store.rate], store.rate), dpi=110)
+        heard = excerpt(store[i], store.rate, 5.0)
+        seconds = len(heard) / store.rate
+        picture = plots.png(plots.spectrogram(heard, store.rate), dpi=110)
+        player = f'<audio controls preload=none src="{address(sounds[i])}" ' if i in sounds else ""
+        if player:  # else the page has no room for it
+            player += f'aria-label="{escape(store.name(i))}"></audio>'
         right = true == guess
         said = f"predicted <b>{escape(guess)}</b> {'✓' if right else '✗'}"
         cards.append(
@@ -385,9 +392,7 @@ def clips_html(store, labels, predicted, outcome, rows, sounds) -> str:
             f'louder is brighter.">'
             f"<figcaption><span class=name>{escape(store.name(i))}</span>"
             f"<span class={'right' if right else 'wrong'}>true "
-            f"<b>{escape(true)}</b><br>{said}</span></figcaption>"
-            f'<audio controls preload=none src="{address(sounds[i])}" '
-            f'aria-label="{escape(store.name(i))}"></audio></figure>'
+            f"<b>{escape(true)}</b><br>{said}</span></figcaption>{player}</figure>"
         )
     return f"<div class=clips>{''.join(cards)}</div>"
 
@@ -398,7 +403,7 @@ def confusion_html(labels, outcome, label: str) -> str:
     off = np.where(np.eye(len(found), dtype=bool), 0, share)
     i, j = np.unravel_index(off.argmax(), off.shape)
     mistaken = f"{100 * off[i, j]:.0f} % of {outcome.classes[i]} for {outcome.classes[j]}"
-    worst = f"the most frequent mistake takes {mistaken}"
+    worst = f"the most frequent mistake takes {mistaken}" if off[i, j] else "there is no mistake"
     alt = f"Confusion matrix of {len(found)} classes; accuracy {outcome.correct.mean():.3f}; {worst}."
     picture = plots.svg(plots.confusion(found, outcome.classes, label), alt)
     return (

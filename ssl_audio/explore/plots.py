@@ -74,7 +74,7 @@ def spectrum(
     size, hop = 2 ** round(np.log2(rate * 0.064)), max(1, round(rate * 0.010))
     x = np.pad(x.astype(np.float64), (0, max(0, size - len(x))))
     transform = ShortTimeFFT(np.hanning(size), hop, rate, fft_mode="onesided")
-    power = np.abs(transform.stft(x)) ** 2
+    power = np.abs(transform.stft(x, p0=0)) ** 2  # the first frame's middle is the first sample
     edges = np.geomspace(min(fmin, rate / 8), rate / 2, bands + 1)
     centres = np.sqrt(edges[1:] * edges[:-1])
     total = np.concatenate([np.zeros((1, power.shape[1])), np.cumsum(power, 0)])
@@ -103,7 +103,7 @@ def spectrogram(
             origin="lower",
             aspect="auto",
             cmap="magma",
-            extent=(0, level.shape[1] * step, 0, len(level)),
+            extent=(-step / 2, (level.shape[1] - 0.5) * step, 0, len(level)),
         )
         ax.set_xlim(0, seconds)
         ticks = [f for f in (125, 500, 2000, 8000, 20000) if centres[0] <= f <= rate / 2]
@@ -171,10 +171,11 @@ def confusion(found: Int[np.ndarray, "c c"], classes: Sequence[str], label: str 
         made = figure(side + 1.6, side)
         ax = made.add_subplot()
         ax.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        ax.set_xticks(range(c), classes, rotation=45, ha="right", rotation_mode="anchor")
-        ax.set_yticks(range(c), [f"{name}  ({n})" for name, n in zip(classes, sums, strict=True)])
-        ax.set_xlabel(f"predicted {label}")
-        ax.set_ylabel(f"true {label} (clips)")
+        words = {"parse_math": False}  # a name may have a dollar in it
+        ax.set_xticks(range(c), classes, rotation=45, ha="right", rotation_mode="anchor", **words)
+        ax.set_yticks(range(c), [f"{name}  ({n})" for name, n in zip(classes, sums, strict=True)], **words)
+        ax.set_xlabel(f"predicted {label}", **words)
+        ax.set_ylabel(f"true {label} (clips)", **words)
         ax.grid(False)
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)

@@ -88,7 +88,10 @@ def add_noise(
     """x plus noise scaled so that the energies of x and noise differ by exactly `snr` dB in each clip."""
     wave, noise = x.astype(jnp.float32), noise.astype(jnp.float32)
     signal = (wave**2).mean(1)
-    level = jnp.sqrt(signal / jnp.maximum((noise**2).mean(1), 1e-30) * 10.0 ** (-snr / 10.0))
+    power = signal / jnp.maximum((noise**2).mean(1), 1e-30) * 10.0 ** (-snr / 10.0)
+    level = jnp.where(
+        power > 0, jnp.sqrt(jnp.where(power > 0, power, 1.0)), 0.0
+    )  # finite gradient at silence
     return (wave + level[:, None] * noise).astype(x.dtype)
 
 

@@ -176,3 +176,16 @@ def test_names_with_spaces_unicode_and_bytes_that_are_no_text(tmp_path):
     for name in ("two words.wav", "ünï 音.wav", os.fsdecode(b"\xff\xfe.wav")):
         shutil.copy(tmp_path / "a.wav", tmp_path / name)
         assert len(wave(tmp_path / name, 16_000)) == 4000
+
+
+def test_formats_that_cannot_be_sought_in_are_read(tmp_path):
+    """GSM of telephones: whole, and cut, forwards and again from the beginning."""
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 8000)
+    soundfile.write(tmp_path / "a.wav", tone, 8000, subtype="GSM610")
+    whole = wave(tmp_path / "a.wav", 8000)
+    assert len(whole) >= 16_000
+    np.testing.assert_array_equal(wave(tmp_path / "a.wav", 8000, 1.0, 0.5), whole[8000:12_000])
+    with Sound(tmp_path / "a.wav") as sound:
+        for start in (1.0, 0.25):
+            (cut,) = sound.blocks(8000, start, 0.5)
+            np.testing.assert_array_equal(cut, whole[round(8000 * start) :][:4000])

@@ -531,3 +531,39 @@ def test_many_cuts_of_one_file_in_several_processes(tmp_path):
         np.testing.assert_array_equal(store[i], x[16 * i : 16 * i + 160])
     manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())
     assert manifest["clips"] == 600
+
+
+def test_a_part_that_a_power_cut_emptied_is_decoded_again(sounds, tmp_path):
+    build1(scan(sounds), tmp_path / "whole")
+    parts = tmp_path / "store" / ".build"
+    parts.mkdir(parents=True)
+    (tmp_path / "store" / ".lock").touch()
+    (parts / "part-00.json").write_text("")
+    (parts / "part-00.pcm").write_bytes(b"")
+    assert building._known_from_parts(parts, {}) == {}
+    assert not (parts / "part-00.json").exists()
+
+
+def test_cuts_have_names_of_their_own(tmp_path):
+    """Starts that are alike to six digits, and cuts of one start and two lengths."""
+    write(tmp_path / "a.wav", frames=4000)
+    at = [(0.1234561, 0.05), (0.1234562, 0.05), (0.05, 0.05), (0.05, 0.1)]
+    clips = [Clip(tmp_path / "a.wav", start=start, duration=length) for start, length in at]
+    build1(clips, tmp_path / "store", rate=RATE)
+    store = Store(tmp_path / "store")
+    names = [store.name(i) for i in range(4)]
+    assert names == ["a.wav@0.1234561", "a.wav@0.1234562", "a.wav@0.05+0.05", "a.wav@0.05+0.1"]
+
+
+def test_a_title_that_is_no_text_costs_nothing(sounds, tmp_path):
+    build1(scan(sounds), tmp_path / "store", title="aufn\udcfc")
+    assert len(Store(tmp_path / "store")) == 6
+
+
+def test_sounds_of_all_endings_that_are_decoded_are_found(tmp_path):
+    for name in ("a.au", "b.caf", "c.w64", "d.rf64", "e.snd"):
+        kind = {"snd": "AU", "rf64": "RF64"}.get(name[2:], name[2:].upper())
+        soundfile.write(tmp_path / name, np.zeros(800) + 0.1, RATE, format=kind)
+    (tmp_path / "f.m4b").write_bytes(b"x")
+    report = build1(scan(tmp_path), tmp_path / "out" / "store")
+    assert len(Store(tmp_path / "out" / "store")) == 5 and [name for name, _ in report.refused] == ["f.m4b"]

@@ -47,3 +47,10 @@ def test_nothing_strange_names_and_pointers_are_told(tmp_path):
     pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 82260\n")
     with pytest.raises(FileNotFoundError, match=r"1002_DFA_ANG_XX\.wav: a git-lfs pointer.*git lfs pull"):
         crema_d.clips(folder)
+
+
+def test_the_one_name_with_a_single_x_is_taken(tmp_path):
+    (tmp_path / "AudioWAV").mkdir()
+    (tmp_path / "AudioWAV" / "1040_ITH_SAD_X.wav").write_bytes(b"RIFF")
+    (clip,) = crema_d.clips(tmp_path)
+    assert (clip.labels["intensity"], clip.labels["evar"]) == ("unspecified", "")

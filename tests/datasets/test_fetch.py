@@ -228,3 +228,14 @@ def test_find_looks_where_people_put_things_and_says_how_to_get_them(tmp_path, m
         home.mkdir(parents=True)
         (home / "meta.csv").touch()
         assert fetch.find("set", "meta.csv", "ask the authors") == home
+
+
+def test_links_to_folders_are_followed_but_no_loop(tmp_path):
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "set").mkdir()
+    for file in (tmp_path / "elsewhere" / "deep" / "a.wav", tmp_path / "set" / "b.wav"):
+        file.touch()
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "set")
+    found = [f.relative_to(tmp_path / "set").as_posix() for f in fetch.under(tmp_path / "set")]
+    assert found == ["b.wav", "linked/deep/a.wav"]

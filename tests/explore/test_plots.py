@@ -100,3 +100,19 @@ def test_pyplot_and_the_users_settings_are_left_alone():
         "assert settings() == before"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_click_is_drawn_at_its_time():
+    for at in (0.02, 0.5, 0.97):
+        wave = np.zeros(RATE)
+        wave[round(at * RATE)] = 1
+        level, _, step = plots.spectrum(wave, RATE)
+        assert abs(level[-10].argmax() * step - at) <= step
+    ax = plots.spectrogram(wave, RATE).axes[0]
+    left, right, *_ = ax.images[0].get_extent()
+    assert left == pytest.approx(-step / 2) and right >= 1 - step
+
+
+def test_names_with_dollars_are_names():
+    made = plots.confusion(np.eye(2, dtype=int), ["$x_$", "a$b$c"], "$l_$")
+    assert plots.png(made).startswith("data:image/png")

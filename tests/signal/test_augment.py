@@ -252,3 +252,10 @@ def test_random_equaliser_draws_within_its_gain():
     assert np.abs(knots).max() <= 2.0
     np.testing.assert_allclose(knots.std(0), 2 / np.sqrt(3), rtol=0.05)
     assert np.abs(np.corrcoef(knots.T) - np.eye(3)).max() < 0.08
+
+
+def test_the_gradient_at_silence_is_finite():
+    noise = jnp.asarray(np.random.default_rng(0).standard_normal((2, 400)), jnp.float32)
+    loss = lambda x: (augment.add_noise(x, noise, jnp.array([10.0, 0.0])) ** 2).sum()
+    for wave in (jnp.zeros((2, 400)), noise):
+        assert np.isfinite(jax.grad(loss)(wave)).all()
