@@ -24,7 +24,7 @@ def run(folder: Path | None, store: Store, by: str, what: What, dtype: str, out:
     if folder is None and out is None:
         raise ValueError("--by needs --out, the file to write")
     path = out or folder / f"{store.path.name}.npz"
-    if path.suffix not in (".npz", ".parquet"):
+    if path.suffix not in ("", ".npz", ".parquet"):
         raise ValueError(f"{path}: embeddings are written as .npz or .parquet; give such a name")
     if path.suffix == ".parquet" and what != "clip":
         raise ValueError(f"{path}: a table has a row a clip; write {what} to an .npz")

@@ -136,8 +136,9 @@ def probe(x, labels, split, some) -> np.ndarray:
 
 
 def page(out: Path, task: Task) -> None:
-    """The table, mean over draws and their range, and the figure of all that is in the records."""
+    """The table, mean over draws and their range, and the figure of the newest record of each draw."""
     records = [r for r in report.read(out) if r["task"].startswith(f"{task.name}, ") and "labels" in r]
+    records = list({(r["system"], r["labels"], r["seed"]): r for r in records}.values())
     counts = sorted({r["labels"] for r in records})
     values = {
         system: {c: [r["value"] for r in own if r["labels"] == c] for c in counts}

@@ -118,7 +118,7 @@ def test_the_verb(stores, tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize("delay", [1600, 1601, 1607])
 def test_a_copy_may_begin_between_two_samples(delay):
-    """An odd number of samples at 16 kHz is half a one of the audit's: noise, which has no low pitch, is found
+    """An odd number of samples at 16 kHz is half a one of the audit: noise without a low pitch is found
     too."""
     wave = np.random.default_rng(0).standard_normal(48_000)
     one, other = (soxr.resample(x, 16_000, audit.RATE).astype(np.float32) for x in (wave, wave[delay:]))
