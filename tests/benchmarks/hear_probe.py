@@ -274,6 +274,8 @@ def main():
         data = synthetic(args.clips or 2000)
     else:
         data = read(args.embeddings, args.column, args.folds, args.clips)
+    if args.kit and args.epochs != hear.EPOCHS:
+        parser.error(f"the kit always trains up to {hear.EPOCHS} epochs; leave --epochs out")
     if args.epochs < hear.EVERY or args.points < 1:
         parser.error("3 epochs and 1 point are the least")
     names, counts = np.unique(data.folds, return_counts=True)
