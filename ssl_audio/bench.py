@@ -84,7 +84,8 @@ def run(
     for number, (seed, chosen) in enumerate(todo):
         folder = runs / f"{chosen.name}-{seed}"
         data = dataclasses.replace(chosen.data, store=str(heard.path))
-        chosen = dataclasses.replace(chosen, seed=seed, data=data)
+        watch = chosen.watch_label if chosen.watch_label in heard.columns else ""  # another set has others
+        chosen = dataclasses.replace(chosen, seed=seed, data=data, watch_label=watch)
         if (
             folder / "experiment.json"
         ).is_file():  # as many steps as it began with; `pretrain` compares the rest

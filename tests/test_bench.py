@@ -93,7 +93,7 @@ def test_so_many_steps_on_another_store(judged, tmp_path):
     store, task = folded(tmp_path / "task", takes=8, folds=4)
     heard, _ = folded(tmp_path / "heard", takes=4, folds=4)
     out, runs = tmp_path / "moved.json", tmp_path / "runs"
-    made = [dataclasses.replace(experiment("SimCLR"), name="simclr")]
+    made = [dataclasses.replace(experiment("SimCLR"), name="simclr", watch_label="of another set")]
     bench.run(
         made, store, task, minutes=9.0, seeds=(0,), runs=runs, out=out, title="Moved", steps=3, heard=heard
     )
