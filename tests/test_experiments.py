@@ -65,7 +65,8 @@ def test_one_of_many_is_traced(name):
 def test_compiles_at_its_own_scale_for_eight_devices(name):
     file, chosen = EXPERIMENTS[name]
     devices = 8 if chosen.data.batch % 8 == 0 else 1
-    found = plan(chosen, devices)
+    with jax.numpy_dtype_promotion("standard"):  # as users have it: flax's own normalisation mixes types
+        found = plan(chosen, devices)
     assert found.memory < 80 * 2**30, f"{file.name}: {found.memory / 2**30:.0f} GiB a device"
     assert found.flops > 0 and found.encoder <= found.trained + found.frozen
 
