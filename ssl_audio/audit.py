@@ -103,35 +103,32 @@ def candidates(
     clip_b: Int64[np.ndarray, " m"],
     own: bool,
 ) -> Int64[np.ndarray, "p 2"]:
-    """Pairs of stretches of different clips with like shapes; own: a and b are the same store's."""
+    """Pairs of stretches of different clips with like shapes; own: a and b are the same store's.
+
+    Of two stores those near to a stretch of b count too: all copies that b has of one clip are found.
+    """
     middle = (a.sum(0) + b.sum(0)) / (len(a) + len(b))  # what all have in common tells nothing
     a, b = unit(a - middle), unit(b - middle)
+    if own:
+        return np.unique(np.sort(near(a, b, clip_a), 1), axis=0)
+    return np.unique(np.concatenate([near(a, b), near(b, a)[:, ::-1]]), axis=0)
+
+
+def near(
+    a: Float32[np.ndarray, "n d"], b: Float32[np.ndarray, "m d"], clips: Int64[np.ndarray, " n"] | None = None
+) -> Int64[np.ndarray, "p 2"]:
+    """(row of a, row of b) of the likest few of b to each of a. clips: of the rows, where a is b; those of
+    one clip aren't paired."""
     found = []
     for rows in np.array_split(np.arange(len(a)), -(-len(a) * len(b) // 20_000_000)):  # bounded memory
         likeness = a[rows] @ b.T
-        if own:
-            likeness[clip_a[rows][:, None] == clip_b[None]] = -2
+        if clips is not None:
+            likeness[clips[rows][:, None] == clips[None]] = -2
         k = min(NEIGHBOURS, likeness.shape[1])
-        near = np.argpartition(-likeness, k - 1, axis=1)[:, :k]
-        kept = np.take_along_axis(likeness, near, 1) > 0.3
-        found.append(np.stack([np.repeat(rows, k), near.ravel()], 1)[kept.ravel()])
-    pairs = np.concatenate(found)
-    return np.unique(np.sort(pairs, 1), axis=0) if own else pairs
-
-
-def both_ways(
-    a: Float32[np.ndarray, "n d"],
-    b: Float32[np.ndarray, "m d"],
-    clip_a: Int64[np.ndarray, " n"],
-    clip_b: Int64[np.ndarray, " m"],
-    own: bool,
-) -> Int64[np.ndarray, "p 2"]:
-    """`candidates` among the nearest of each stretch of a, and of two stores of each of b too: of a clip that
-    has many copies in b all are found."""
-    pairs = candidates(a, b, clip_a, clip_b, own)
-    if own:
-        return pairs
-    return np.unique(np.concatenate([pairs, candidates(b, a, clip_b, clip_a, own)[:, ::-1]]), axis=0)
+        likest = np.argpartition(-likeness, k - 1, axis=1)[:, :k]
+        kept = np.take_along_axis(likeness, likest, 1) > 0.3
+        found.append(np.stack([np.repeat(rows, k), likest.ravel()], 1)[kept.ravel()])
+    return np.concatenate(found)
 
 
 def agreement(x: Float32[np.ndarray, " t"], y: Float32[np.ndarray, " u"]) -> tuple[float, float, float]:
@@ -187,7 +184,7 @@ def audit(one: Store, other: Store | None = None) -> list[Pair]:
                 rows.append(shape(cut.wave(k)[0]))
                 progress.advance(job)
             shapes.append(np.stack(rows))
-        pairs = both_ways(shapes[0], shapes[-1], cuts[0].clip, cuts[-1].clip, own)
+        pairs = candidates(shapes[0], shapes[-1], cuts[0].clip, cuts[-1].clip, own)
         job, best, last = progress.add_task("phases", total=len(pairs)), {}, -1
         for p, q in pairs.tolist():
             if p != last:  # pairs come sorted

@@ -20,8 +20,6 @@ from ssl_audio.evaluate.tasks import Task, classified, columns
 from ssl_audio.explore.plots import comparison
 from ssl_audio.train import make_step, parameters, start
 
-KNOWN = ("system", "seed", "task", "data")
-"""By what a record is known to be judged."""
 STRENGTHS = (0.01, 0.1, 1.0)
 """Values of C of the linear probe: fewer than `ssl-audio evaluate` tries, at a third of the time."""
 
@@ -75,7 +73,7 @@ def run(
     """
     heard = heard or store
     classified(task)
-    known = {tuple(r.get(k) for k in KNOWN) for r in report.read(out)} if out.exists() else set()
+    known = report.known(out, "system", "seed", "task", "data")
     twins: dict = {}
     judged = lambda name, seed: (name, seed, task.name, store.hash) in known
     todo = [(seed, e) for seed in seeds for e in experiments if not judged(e.name, seed)]
@@ -86,9 +84,7 @@ def run(
         data = dataclasses.replace(chosen.data, store=str(heard.path))
         watch = chosen.watch_label if chosen.watch_label in heard.columns else ""  # another set has others
         chosen = dataclasses.replace(chosen, seed=seed, data=data, watch_label=watch)
-        if (
-            folder / "experiment.json"
-        ).is_file():  # as many steps as it began with; `pretrain` compares the rest
+        if (folder / "experiment.json").is_file():  # `pretrain` compares all but the number of steps
             chosen = shortened(chosen, steps or config.load_run(folder).optim.steps)
         else:
             chosen = pretrain.fitted(chosen, heard)

@@ -1,6 +1,7 @@
 """Files that are whole or not there at all, and folders that one process writes at a time."""
 
 import contextlib
+import errno
 import os
 import platform
 from collections.abc import Iterator
@@ -39,15 +40,15 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 
 @contextlib.contextmanager
-def alone(path: Path, doing: str) -> Iterator[None]:
-    """As `locked`, but BlockingIOError where another process has the lock. doing: what it does, in words."""
+def alone(path: Path, said: str) -> Iterator[None]:
+    """As `locked`, but where another process has the lock a BlockingIOError that says so, of the lock's
+    folder."""
     with open(path, "a") as file:
         if fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                said = f"{path.parent}: another process is {doing}; wait for it, or stop it"
-                raise BlockingIOError(said) from None
+                raise BlockingIOError(errno.EWOULDBLOCK, said, str(path.parent)) from None
         yield
 
 

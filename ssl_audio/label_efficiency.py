@@ -18,8 +18,6 @@ from ssl_audio.explore.plots import efficiency
 from ssl_audio.finetune import Finetune, few, finetune
 from ssl_audio.train import start
 
-KNOWN = ("system", "task", "seed", "data", "model")
-"""By what a record is known to be judged: a run that was trained on is judged anew."""
 COUNTS = (1, 5, 10, 50)
 """Labels a class."""
 RECIPE = Finetune(steps=200)
@@ -52,7 +50,7 @@ def run(
             f"two runs are called {min(twice)!r}: records tell them apart by name; give one of them"
         )
     classified(task)
-    known = {tuple(r.get(k) for k in KNOWN) for r in report.read(out)} if out.exists() else set()
+    known = report.known(out, "system", "task", "seed", "data", "model")
     labels, folds, groups, rows = columns(task, store)
     every = np.full(len(store), "", dtype=labels.dtype)
     every[rows] = labels

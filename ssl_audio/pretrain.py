@@ -47,28 +47,27 @@ def bare(experiment: Experiment) -> bool:
 
 def continued(experiment: Experiment, store: Store, heard: str, folder: Path) -> Experiment:
     """The experiment as the run in `folder` began with it; ValueError if that, or the store, was another."""
-    before, given = config.load_run(folder), experiment.data
-    # the same stores may have been moved
-    paths = dataclasses.replace(experiment.data, store=before.data.store, background=before.data.background)
-    if bool(experiment.data.background) == bool(before.data.background):
-        experiment = dataclasses.replace(experiment, data=paths)
+    before = config.load_run(folder)
     if bare(experiment):
         statistics = {"mean": before.frontend.mean, "std": before.frontend.std}
         experiment = dataclasses.replace(
             experiment, frontend=dataclasses.replace(experiment.frontend, **statistics)
         )
-    if config.to_json(before) != config.to_json(experiment):
+    told, background = experiment, before.data.background
+    if bool(experiment.data.background) == bool(background):  # the same stores may have been moved
+        paths = dataclasses.replace(experiment.data, store=before.data.store, background=background)
+        told = dataclasses.replace(experiment, data=paths)
+    if config.to_json(before) != config.to_json(told):
         raise ValueError(
-            f"{folder} holds another experiment ({differences(before, experiment)}); choose another "
+            f"{folder} holds another experiment ({differences(before, told)}); choose another "
             f"--run folder or remove it"
         )
     if (folder / "store.txt").read_text(encoding="utf-8") != heard:
         raise ValueError(
-            f"{store.path}{' or its background' if paths.background else ''} has changed since {folder} "
+            f"{store.path}{' or its background' if background else ''} has changed since {folder} "
             f"began; choose another --run folder or remove it"
         )
-    moved = dataclasses.replace(experiment.data, store=given.store, background=given.background)
-    return dataclasses.replace(experiment, data=moved)
+    return experiment
 
 
 def run(experiment: Experiment, folder: Path, *, source: Path | None = None, wandb: bool = False) -> tuple:
@@ -184,10 +183,8 @@ def detected(run: Path, task: Task, store: Store, corpora: dict) -> list[dict]:
     experiment, own = config.load_run(run), embed(run, store, "frames")
     random, floor = embed(run, store, "frames", random=True), logmel_frames(experiment, store)
     _, folds, groups, rows = columns(task, store)
-    clips, corpus = (
-        {clip.name or str(clip.path): clip for clip in clips_of(task, corpora)},
-        corpora[task.dataset],
-    )
+    corpus = corpora[task.dataset]
+    clips = {clip.name or str(clip.path): clip for clip in clips_of(task, corpora)}
     events = [[Event(*e) for e in corpus.events(clips[store.name(int(i))])] for i in rows]
     named = {experiment.name: own, "random": random, "logmel": floor}
     systems = {name: Frames(e.x, e.starts, e.times).of(rows) for name, e in named.items()}

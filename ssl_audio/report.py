@@ -84,6 +84,11 @@ def append(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None:
         write(path, f"[\n{text}\n]\n")
 
 
+def known(path: Path, *names: str) -> set[tuple]:
+    """What is judged already: those fields of each record of a file, which needn't be there."""
+    return {tuple(r.get(name) for name in names) for r in (read(path) if path.exists() else [])}
+
+
 def check(record: Mapping[str, Any]) -> None:
     """ValueError: a record lacks something that schema 1 asks for, or has it of another kind.
 
@@ -163,7 +168,8 @@ def headline(results_dir: Path | str) -> str:
         place = lambda key: (key[0], key[1].split(" - ", 1)[0], key[2].removesuffix(" difference"), key[4])
         newest = {place(key): key[3] for key in chosen if difference(key[2])}
         for key, group in chosen.items():
-            if difference(key[2]) and key[3] == newest[place(key)]:
+            spot = place(key) if difference(key[2]) else None
+            if spot and key[3] == newest[spot]:
                 metric = key[2].removesuffix(" difference")
                 ours, floor = (
                     of_protocol(values[key[0], name, metric, key[4]], key[3])
@@ -171,8 +177,8 @@ def headline(results_dir: Path | str) -> str:
                 )
                 sign = -1 if metric in LOWER else 1
                 level = np.mean([sign * record["value"] for record in floor or []] or [-np.inf])
-                if place(key) not in best or level > best[place(key)][0]:
-                    best[place(key)] = level, key[1].split(" - ", 1)[1], ours, floor, group
+                if spot not in best or level > best[spot][0]:
+                    best[spot] = level, key[1].split(" - ", 1)[1], ours, floor, group
         for (task, name, metric, _), (_, other, ours, floor, group) in best.items():
             sure = f"{sum(map(shown, group))} of {len(group)}"
             left, right = (over_seeds(g) if g else "" for g in (ours, floor))

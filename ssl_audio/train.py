@@ -27,6 +27,7 @@ from ssl_audio.disk import alone, write
 
 SHARE = 2**31
 """Bytes of weights, teachers and optimiser above which several devices share them out."""
+TWICE = "another process is training this run; wait for it, or stop it"
 TRAINED = nnx.All(nnx.Param, lambda path, value: not any("teacher" in str(part) for part in path))
 
 
@@ -274,7 +275,7 @@ def train(
             file.write(json.dumps(line) + "\n")
         log(line)
 
-    only = contextlib.nullcontext() if host else alone(run / ".lock", "training this run")
+    only = contextlib.nullcontext() if host else alone(run / ".lock", TWICE)
     with only, Checkpoints(run, experiment) as checkpoints, stoppable() as stop:
         # resume > scratch: the newest whole checkpoint, else the seed
         found = checkpoints.restore(state, warn=say)

@@ -132,7 +132,7 @@ def test_all_copies_of_a_clip_are_candidates_in_either_order():
     shapes[:30] = shapes[0] + 0.05 * rng.standard_normal((30, 20))
     a, b = shapes[:1], shapes[1:]
     clips = np.zeros(1, np.int64), np.arange(59)
-    pairs = audit.both_ways(a, b, *clips, False)
+    pairs = audit.candidates(a, b, *clips, False)
     assert {(0, i) for i in range(29)} <= {tuple(p) for p in pairs.tolist()}
-    swapped = audit.both_ways(b, a, *clips[::-1], False)
+    swapped = audit.candidates(b, a, *clips[::-1], False)
     assert {(j, i) for i, j in pairs.tolist()} == {tuple(p) for p in swapped.tolist()}

@@ -48,9 +48,9 @@ def test_one_at_a_time_holds_the_lock(tmp_path):
 
 
 def test_who_must_be_alone_is_told_of_another(tmp_path):
-    with disk.alone(tmp_path / "lock", "training this run"):
+    with disk.alone(tmp_path / "lock", "another process is training this run"):
         with pytest.raises(BlockingIOError, match="another process is training this run"):
-            with disk.alone(tmp_path / "lock", "training this run"):
+            with disk.alone(tmp_path / "lock", "another process is training this run"):
                 pass
-    with disk.alone(tmp_path / "lock", "training this run"):
+    with disk.alone(tmp_path / "lock", "another process is training this run"):
         pass

@@ -7,7 +7,6 @@ store are named by their content, so a rebuild that changes nothing writes nothi
 
 import contextlib
 import errno
-import fcntl
 import functools
 import hashlib
 import json
@@ -39,6 +38,7 @@ from ssl_audio.audio.decode import Cut, Job, Key, decode, run, write
 from ssl_audio.audio.files import Refused, check_file, remark
 from ssl_audio.audio.levels import Step
 from ssl_audio.audio.store import FORMAT, Clip, Store
+from ssl_audio.disk import alone
 
 SHARD = 500_000_000  # samples: 1 GB of int16
 _COPY = 1 << 22  # samples copied at once
@@ -144,7 +144,7 @@ def build(
         raise ValueError(f"{out}: exists and is not a store; choose another place")
     out.mkdir(parents=True, exist_ok=True)
     try:
-        with _lock(out):
+        with alone(out / ".lock", "another build is writing this store"):
             try:
                 return _build(clips, out, rate, tuple(clean), workers or _cores(), title)
             except BaseException:
@@ -255,18 +255,6 @@ def _build(
 
 
 # ---- what is there already
-
-
-@contextlib.contextmanager
-def _lock(out: Path) -> Iterator[None]:
-    with open(out / ".lock", "a") as file:  # the kernel lets go of it when the process dies, however it dies
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BlockingIOError(
-                errno.EWOULDBLOCK, "another build is writing this store", str(out)
-            ) from None
-        yield
 
 
 def _ours(out: Path) -> bool:

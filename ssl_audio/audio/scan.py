@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ssl_audio.audio.store import Clip
@@ -14,20 +15,8 @@ SUFFIXES = (
 # sound that it can't: by ffmpeg where that is installed, else listed, so that the build refuses it by name
 # instead of passing it over in silence
 FOREIGN = (
-    ".m4a",
-    ".aac",
-    ".mp4",
-    ".wma",
-    ".amr",
-    ".ac3",
-    ".ape",
-    ".wv",
-    ".mka",
-    ".mkv",
-    ".webm",
-    ".mp2",
-    ".m4b",
-    ".mov",
+    *(".m4a", ".m4b", ".mp4", ".mov", ".aac", ".ac3", ".amr", ".ape"),
+    *(".mka", ".mkv", ".webm", ".mp2", ".wma", ".wv"),
 )
 
 
@@ -55,22 +44,29 @@ def scan(folder_or_csv: Path | str) -> list[Clip]:
     return _scan_csv(path)
 
 
+def walk(
+    folder: Path, onerror: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk` with links to folders followed, but none to a folder above it, which would be a loop."""
+    above: dict[str, tuple[str, ...]] = {str(folder): (os.path.realpath(folder),)}
+    for here, folders, files in os.walk(folder, followlinks=True, onerror=onerror):
+        for name in list(folders):
+            real = os.path.realpath(os.path.join(here, name))
+            if real in above[here]:
+                folders.remove(name)
+            above[os.path.join(here, name)] = (*above[here], real)
+        yield here, folders, files
+
+
 def _scan_folder(folder: Path) -> list[Clip]:
     found: list[Path] = []
     unreadable: list[Path] = []
-    above: dict[str, tuple[str, ...]] = {str(folder): (os.path.realpath(folder),)}
-    on_error = lambda error: unreadable.append(Path(error.filename))
-    for here, folders, files in os.walk(folder, followlinks=True, onerror=on_error):
+    for here, folders, files in walk(folder, lambda error: unreadable.append(Path(error.filename))):
         if os.path.exists(os.path.join(here, "manifest.json")) and os.path.exists(
             os.path.join(here, ".lock")
         ):
             folders.clear()  # a store among the sounds
             continue
-        for name in list(folders):
-            real = os.path.realpath(os.path.join(here, name))
-            if real in above[here]:
-                folders.remove(name)  # a link to a folder above it: a loop
-            above[os.path.join(here, name)] = (*above[here], real)
         found += [Path(here, n) for n in [*files, *folders] if Path(n).suffix.lower() in SUFFIXES + FOREIGN]
     found += unreadable
     if not found:

@@ -58,7 +58,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
     folder = _folder(root)
     listed = _listed(folder)
     files: dict[str, Path] = {}
-    for file in (f for f in fetch.under(folder) if f.suffix in SUFFIXES):
+    for file in fetch.under(folder, SUFFIXES):
         match = re.fullmatch(r"Y?([\w-]{11})(?:_[\d.]+){0,2}", file.stem, re.ASCII)
         if match and match[1] in listed:
             files.setdefault(match[1], file)

@@ -55,7 +55,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
         how = f"unpack {', '.join(URLS)}, each into a folder of its name, or the files of {HOMEPAGE}"
         root = fetch.find(NAME, ".", how)
     folder = Path(root)
-    files = [f for f in fetch.under(folder) if f.suffix in (".wav", ".mp3", ".flac", ".ogg")]
+    files = fetch.under(folder, [*fetch.SOUND, ".mp3"])
     if not files:
         raise FileNotFoundError(f"{folder}: no recordings; it should hold Hive1_12_06_2018_QueenBee_... .wav")
     return [_clip(file) for file in files]

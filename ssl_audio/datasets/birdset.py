@@ -56,7 +56,7 @@ def clips(
         how = f"download {URL}/{part} and unpack its archives in the same folder"
         root = fetch.find(NAME, part, how) / part
     folder, whole = Path(root), part.startswith("XC")
-    files = {f.name: f for f in fetch.under(folder) if f.suffix == ".ogg"}
+    files = {f.name: f for f in fetch.under(folder, [".ogg"])}
     found = []
     for split in splits or (("train",) if whole else ("train", "test_5s")):
         table = folder / f"{part}_metadata{'' if whole else f'_{split}'}.parquet"

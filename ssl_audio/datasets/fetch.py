@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 import zipfile
+from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -21,6 +22,8 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
+from ssl_audio.audio.scan import walk
 
 CHUNK = 1 << 20
 SOUND = (".wav", ".flac", ".ogg")
@@ -50,17 +53,10 @@ def find(name: str, marker: str, how: str) -> Path:
     )
 
 
-def under(folder: Path) -> list[Path]:
-    """All files at any depth, in order; links to folders are followed, but none to a folder above it."""
-    found, above = [], {str(folder): {os.path.realpath(folder)}}
-    for here, folders, files in os.walk(folder, followlinks=True):
-        for name in list(folders):
-            real, path = os.path.realpath(os.path.join(here, name)), os.path.join(here, name)
-            if real in above[here]:
-                folders.remove(name)
-            above[path] = above[here] | {real}
-        found += [Path(here, name) for name in files]
-    return sorted(found)
+def under(folder: Path, suffixes: Sequence[str] = SOUND) -> list[Path]:
+    """The files of those endings at any depth, in order; links to folders are followed."""
+    every = (Path(here, name) for here, _, files in walk(folder) for name in files)
+    return sorted(file for file in every if file.suffix in suffixes)
 
 
 def sounds(folder: Path, pattern: str = "*") -> list[Path]:

@@ -50,7 +50,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
         how = f"unpack the archive of the task {TASK} from {URL} and name the folder of its clips 48000"
         root = fetch.find(NAME, "48000", how)
     folder = Path(root)
-    files = [f for f in fetch.under(folder) if f.suffix in fetch.SOUND]
+    files = fetch.under(folder)
     if not files:
         raise FileNotFoundError(f"{folder}: no clips; it should hold fold00/mic1_shot0_fid1.wav and so on")
     return [_clip(file) for file in files]

@@ -100,9 +100,8 @@ def clips(root: Path | str | None = None, part: str = "") -> list[Clip]:
         return found
     if not folds:
         raise FileNotFoundError(f"{folder}: {len(files)} recordings in the table; HEAR's draw is of {CLIPS}")
-    kept: set[str] = set()
-    for fold in sorted(set(folds.values())):
-        kept |= hear.drawn([stem for stem, its in folds.items() if its == fold], fold, DRAWN)
+    of = lambda fold: [stem for stem, its in folds.items() if its == fold]
+    kept = set().union(*(hear.drawn(of(fold), fold, DRAWN) for fold in set(folds.values())))
     return [clip for clip in found if Path(clip.path).stem in kept]
 
 

@@ -46,7 +46,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
     """
     base = fetch.locate(NAME, FOLDER, url=URL, sha256=SHA256, licence=LICENCE) if root is None else Path(root)
     folder = base / FOLDER
-    files = [f for f in fetch.under(folder) if f.suffix in fetch.SOUND]
+    files = fetch.under(folder)
     if not files:
         raise FileNotFoundError(
             f"{folder}: no strokes; it should hold B/{{id}}__{{user}}__{{stroke}}-{{tonic}}-{{take}}.wav"

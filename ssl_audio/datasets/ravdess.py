@@ -54,8 +54,8 @@ def clips(root: Path | str | None = None) -> list[Clip]:
     """
     if root is None:
         root = fetch.find(NAME, ".", f"get {' and '.join(URLS)} and unpack both there")
-    there = (f for f in fetch.under(Path(root)) if f.suffix in fetch.SOUND)
-    files = sorted((f for f in there if f.parent.name.startswith("Actor_")), key=lambda f: f.name)
+    there = (f for f in fetch.under(Path(root)) if f.parent.name.startswith("Actor_"))
+    files = sorted(there, key=lambda f: f.name)
     if not files:
         raise FileNotFoundError(
             f"{root}: no sounds; it should hold Actor_01/03-01-01-01-01-01-01.wav and so on"

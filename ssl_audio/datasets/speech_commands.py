@@ -80,14 +80,14 @@ def clips(root: Path | str | None = None, part: str = "v0.02") -> list[Clip]:
 
 def _drawn(found: list[Clip], version: str) -> list[Clip]:
     """The clips, HEAR's draw marked where all of train and valid are there."""
+    if version != "v0.02" or sum(bool(clip.labels["word"]) for clip in found) != WORDS:
+        return found
     key = {
         clip.name: f"{clip.labels['word']}_{Path(clip.path).stem}"
         if clip.labels["word"]
         else f"_silence__{clip.group}-{round(clip.start * 16_000)}"
         for clip in found
     }
-    if version != "v0.02" or sum(bool(clip.labels["word"]) for clip in found) != WORDS:
-        return found
     kept = {
         fold: hear.drawn([key[clip.name] for clip in found if clip.fold == fold], fold, most)
         for fold, most in DRAWN.items()

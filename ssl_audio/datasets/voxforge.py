@@ -49,7 +49,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
     found = [
         _clip(file, language)
         for language in LANGUAGES
-        for file in (f for f in fetch.under(Path(root) / language) if f.suffix == ".wav")
+        for file in fetch.under(Path(root) / language, [".wav"])
     ]
     if not found:
         raise FileNotFoundError(

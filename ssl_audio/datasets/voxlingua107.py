@@ -62,7 +62,7 @@ def clips(root: Path | str | None = None) -> list[Clip]:
         for home in (folder, folder / "train")
         for file in sorted((home / language).glob("*.wav"))
     ]
-    dev = [f for f in fetch.under(folder / "dev") if f.suffix == ".wav"]
+    dev = fetch.under(folder / "dev", [".wav"])
     for file in dev:
         if file.parent.name not in LANGUAGES:
             raise ValueError(

@@ -52,15 +52,15 @@ def clusters(
             f"{len(x)} clips in {k or 'some'} clusters: give two clusters or more, and more clips"
         )
     labels = store.values(label) if label else None
-    known = len(x) if labels is None else int((labels != "").sum())
-    if not known:
+    known = np.full(len(x), True) if labels is None else labels != ""
+    if not known.any():
         raise ValueError(f"no clip has the label {label!r} filled in; leave it out, or name another column")
     with bar() as progress:
         progress.add_task("how many clusters", total=None)
         found = counts(x, seed=seed)
     if k is None:
         best = max(found, key=lambda c: -np.inf if np.isnan(c.silhouette) else c.silhouette)
-        k = best.k if labels is None else len(np.unique(labels[labels != ""]))
+        k = best.k if labels is None else len(np.unique(labels[known]))
     ways = []
     with bar() as progress:
         job = progress.add_task("ways to cluster", total=WAYS)
@@ -72,7 +72,7 @@ def clusters(
         f"<h1>{escape(title or 'Clusters')}</h1>",
         f"<p>{len(x):,} clips, {x.shape[1]:,} dimensions, {k} clusters"
         + (f", as many as there are values of {escape(label)}" if labels is not None else "")
-        + (f", which {known:,} of the clips have" if known < len(x) else "")
+        + ("" if known.all() else f", which {known.sum():,} of the clips have")
         + ". Nothing was trained on labels.</p>",
         section("ways", "Ways to cluster", table(ways, labels)),
         section("number", "How many clusters?", number(found, k)),

@@ -380,9 +380,10 @@ def clips_html(store, labels, predicted, outcome, rows, sounds) -> str:
         heard = excerpt(store[i], store.rate, 5.0)
         seconds = len(heard) / store.rate
         picture = plots.png(plots.spectrogram(heard, store.rate), dpi=110)
-        player = f'<audio controls preload=none src="{address(sounds[i])}" ' if i in sounds else ""
-        if player:  # else the page has no room for it
-            player += f'aria-label="{escape(store.name(i))}"></audio>'
+        player = ""
+        if i in sounds:  # else the page has no room for it
+            name = escape(store.name(i))
+            player = f'<audio controls preload=none src="{address(sounds[i])}" aria-label="{name}"></audio>'
         right = true == guess
         said = f"predicted <b>{escape(guess)}</b> {'✓' if right else '✗'}"
         cards.append(

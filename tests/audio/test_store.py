@@ -25,6 +25,7 @@ from ssl_audio.audio.build import build
 from ssl_audio.audio.decode import Job, decode, quantise, run
 from ssl_audio.audio.scan import scan
 from ssl_audio.audio.store import Clip, Store
+from ssl_audio.disk import alone
 
 RATE = 16_000
 
@@ -495,7 +496,8 @@ def test_damaged_parts_are_noticed(sounds, tmp_path, monkeypatch):
 
 def test_a_second_build_of_one_store_is_refused(sounds, tmp_path):
     build1(scan(sounds), tmp_path / "store")
-    with building._lock(tmp_path / "store"), pytest.raises(BlockingIOError, match="another build"):
+    lock = alone(tmp_path / "store" / ".lock", "the test has it")
+    with lock, pytest.raises(BlockingIOError, match="another build"):
         build1(scan(sounds), tmp_path / "store")
     assert not build1(scan(sounds), tmp_path / "store").changed
 
