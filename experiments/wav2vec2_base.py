@@ -9,8 +9,10 @@ linear rows of the HEAR leaderboard CREMA-D 0.656, ESC-50 0.561, NSynth 0.402, S
 
 Not reproduced here: 64 GPUs are not to be had, nor is fine-tuning for recognition here. Differences: a batch
 is 360 crops of equal length, where the paper fills it with whole utterances up to that length; the rate falls
-along a cosine, not a line; bfloat16, not float16. A shorter utterance is repeated, so what is masked may be
-heard elsewhere: store longer clips, or give `--data.seconds` of your shortest.
+along a cosine, not a line; bfloat16, not float16; a batch goes through in three parts, which eight devices of
+80 GB hold (`--optim.accumulate 1` for 64; the diversity of the codes is then that of a part, as it was that
+of one GPU's clips in the paper). A shorter utterance is repeated, so what is masked may be heard elsewhere:
+store longer clips, or give `--data.seconds` of your shortest.
 
     ssl-audio store LibriSpeech --out stores/librispeech
     ssl-audio train experiments/wav2vec2_base.py --data.store stores/librispeech
@@ -32,7 +34,9 @@ experiment = Experiment(
     views=(View(),),
     frontend=RawFrames(rate=16_000, hop=160),
     data=Data(seconds=15.62, batch=360),
-    optim=Optim(steps=400_000, rate=5e-4, warmup=32_000, decay=0.01, betas=(0.9, 0.98), epsilon=1e-6),
+    optim=Optim(
+        steps=400_000, rate=5e-4, warmup=32_000, decay=0.01, betas=(0.9, 0.98), epsilon=1e-6, accumulate=3
+    ),
     precision="bfloat16",
     save_every=2_000,
 )  # fmt: skip
