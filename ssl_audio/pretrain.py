@@ -174,7 +174,7 @@ def deeper(run: Path, store: Store, more: Collection[str]) -> dict[str, dict[str
     return found
 
 
-def detected(run: Path, task: Task, store: Store, corpora: dict) -> list[dict]:
+def detected(run: Path, task: Task, store: Store, corpora: dict, more: Collection[More] = ()) -> list[dict]:
     """Records of a task of events: frames of a run, of its random twin and of its log-mel spectrogram."""
     from ssl_audio.evaluate.detection import Frames
     from ssl_audio.evaluate.detection import judge as judge_events
@@ -189,7 +189,8 @@ def detected(run: Path, task: Task, store: Store, corpora: dict) -> list[dict]:
     named = {experiment.name: own, "random": random, "logmel": floor}
     systems = {name: Frames(e.x, e.starts, e.times).of(rows) for name, e in named.items()}
     extra = origin(run, experiment, store, own.about["checkpoint"])
-    return judge_events(task, events, folds, groups, systems, experiment.name, experiment.seed, extra)[0]
+    asked = experiment.name, experiment.seed, extra
+    return judge_events(task, events, folds, groups, systems, *asked, more=more)[0]
 
 
 def prepared(task: Task, rate: int, corpora: dict) -> Store:
@@ -236,7 +237,7 @@ def evaluate(
     rate = began.frontend.rate
     for task in found:
         if task.kind == "events":
-            new = detected(run, task, prepared(task, rate, corpora), corpora)
+            new = detected(run, task, prepared(task, rate, corpora), corpora, more)
             records += new
             report.append(results / f"{began.name}.json", new)
             show(new)

@@ -2,11 +2,11 @@
 of segments, with intervals over groups.
 
 The events are made of frames as HEAR's are (Turian et al., "HEAR: Holistic Evaluation of Audio
-Representations", 2022), the frames are judged by a linear probe.
+Representations", 2022), the frames are judged by a linear probe, and by HEAR's own where it is asked for.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,6 +28,8 @@ FRAMES = 50_000
 CHUNK = 16_384
 """As many frames are standardised at once."""
 TIMING = Timing()
+PUBLISHED = ("hear", "hear-strict")
+"""Published probes that look at frames."""
 
 
 class Frames(NamedTuple):
@@ -180,12 +182,14 @@ def judge(
     seed: int = 0,
     extra: Mapping[str, Any] | None = None,
     strengths: tuple[float, ...] = linear.STRENGTHS,
+    more: Collection[str] = (),
 ) -> tuple[list[dict[str, Any]], dict[str, list[list[Event]]]]:
     """As `judging.judge`, of events: those of each clip, seconds; the floor is "majority" (`longest`).
 
     Returns (records, found): by system the events found in each tested clip, in the clips' order. Metrics:
     "onset F1" (onsets as near as the task's timing says), "segment F1" and "segment error rate" (segments of
-    1 s). Mesaros, Heittola & Virtanen, "Metrics for Polyphonic Sound Event Detection", 2016. ValueError:
+    1 s). Mesaros, Heittola & Virtanen, "Metrics for Polyphonic Sound Event Detection", 2016. more: "hear" or
+    "hear-strict" for HEAR's probe, "HEAR compat onset F1", the mean over folds. ValueError:
     frames don't fit the clips or aren't finite, no clip has events, or there are fewer than two groups.
     """
     todo = list(splits(folds, groups, task.test))
@@ -209,7 +213,7 @@ def judge(
             each |= dict(zip(split.test, clips, strict=True))
         found[name] = [each[i] for i in tested]
     where = protocol_of(task)
-    smooth, least, near = task.timing
+    smooth, least, near, _ = task.timing
     fitted = (
         f"frames: standardised, a logistic regression a class on at most {FRAMES:,} training frames, evenly "
         f"drawn by the seed; C of {list(strengths)}, rising until two in a row are worse, and the least "
@@ -229,9 +233,36 @@ def judge(
             about = {"chosen": chosen[name]} if metric == "onset F1" and name in chosen else {}
             protocol = fitted if name in systems else floor
             sheet.add(name, metric, value[name][metric], spread[name][metric], protocol, **about)
+    for kind in [kind for kind in PUBLISHED if kind in more]:
+        from ssl_audio.evaluate.protocols import KINDS  # which needs jax
+        from ssl_audio.evaluate.protocols.hear_events import predict
+
+        _, form, title = KINDS[kind]
+        for name, frames in systems.items():
+            clips, what = predict(
+                frames, events, folds, groups, timing=task.timing, test=task.test, seed=seed, form=form
+            )
+            table = counts(wanted, [clips[i] for i in tested], labels, group, near)
+            parts = [np.isin(np.unique(group), groups[split.test]) for split in todo]
+            often = stats.draws(np.ones(len(table), np.int64), DRAWS, seed)
+            drawn = np.concatenate([over(some, table, parts) for some in often])
+            mean = float(over(np.ones((1, len(table)), np.int64), table, parts)[0])
+            said = f"{title}'s probe, mean over folds, {where}"
+            sheet.add(name, f"{title} onset F1", mean, drawn, said, chosen=what)
     if ours is not None:
         sheet.differences(ours, "onset F1", value, spread, fitted)
     return sheet.records, found
+
+
+def over(
+    times: Int64[np.ndarray, "draws g"],
+    table: Int64[np.ndarray, "g 7"],
+    parts: Sequence[Bool[np.ndarray, " g"]],
+) -> Float[np.ndarray, " draws"]:
+    """Mean over folds of the onset F1 of `counts`, each group taken so often. parts: the groups of a fold."""
+    each = [measures(times[:, part] @ table[part])["onset F1"] for part in parts]
+    some = ~np.isnan(each)  # a fold that nothing is drawn of doesn't count
+    return ratio(np.nansum(each, 0), some.sum(0))
 
 
 def check(task, events, wanted, group, systems, ours) -> None:

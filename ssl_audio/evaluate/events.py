@@ -23,11 +23,13 @@ class Event(NamedTuple):
 
 class Timing(NamedTuple):
     """How events are made of frames and judged, seconds: the median filter over the frames, the least
-    durations that are chosen among, how far an onset may be off."""
+    durations that are chosen among, how far an onset may be off; and after how many epochs each HEAR's probe
+    looks."""
 
     smooth: float = 0.25
     least: tuple[float, ...] = (0.125, 0.25)
     onset: float = 0.2
+    every: int = 3
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64, Shaped
 from ssl_audio.evaluate import (
     classes,
     cluster,
+    detection,
     fewshot,
     knn,
     linear,
@@ -38,7 +39,7 @@ def fits(task: Task, more: Collection[More], balance: linear.Balance) -> None:
         return
     if balance != "none":
         raise ValueError(f"{task.name}: only where clips have one class each can classes be balanced")
-    known = get_args(Published) if task.kind == "classes" else ()
+    known = {"classes": get_args(Published), "events": detection.PUBLISHED}.get(task.kind, ())
     if other := [kind for kind in more if kind not in known]:
         raise ValueError(f"{task.name}: {', '.join(other)} can't be measured, clips don't have one class")
 

@@ -14,7 +14,7 @@ both; `strict` shuffles each epoch and chooses anew in each fold.
 import functools
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -145,6 +145,39 @@ def adam(params: Any, grads: Any, opt: Any, rate) -> tuple[Any, Any]:
     return jax.tree.map(lambda p, m: p - rate * m, params, moved), opt
 
 
+def epochs(
+    state: tuple[Net, Any],
+    x: Float[Array, "n d"],
+    y: Float[Array, "n c"],
+    key: Array,
+    done: Array,
+    rate: Array,
+    *,
+    count: int,
+    several: bool,
+    form: Form,
+) -> tuple[Net, Any]:
+    """(network, Adam's state) after `count` more epochs than the `done` ones."""
+    n, whole = len(x), len(x) // BATCH
+
+    def epoch(state, key):
+        order = jax.random.permutation(key, n) if form == "strict" else None
+        rows = lambda a: a if order is None else a[order]
+        sx, sy = rows(x), rows(y)
+
+        def one(carry, batch):
+            return step(*carry, *batch, rate, several), None
+
+        parts = [a[: whole * BATCH].reshape(whole, BATCH, a.shape[1]) for a in (sx, sy)]
+        state, _ = jax.lax.scan(one, state, (*parts, jax.random.split(key, max(whole, 1))[:whole]))
+        if n % BATCH > 1:  # batch normalisation can't train on a single clip
+            last = jax.random.fold_in(key, whole)
+            state = step(*state, sx[whole * BATCH :], sy[whole * BATCH :], last, rate, several)
+        return state
+
+    return jax.lax.fori_loop(0, count, lambda i, s: epoch(s, jax.random.fold_in(key, done + i)), state)
+
+
 class Fitted(NamedTuple):
     """The network of the best score on the validation rows, that score, and the epochs that were trained."""
 
@@ -171,24 +204,7 @@ def fit(
 
     Points after one another, not at once: those that stop late would keep the others' arithmetic going.
     """
-    n, whole = len(x), len(x) // BATCH
     sizes = [x.shape[1], *layers * [HIDDEN], y.shape[1]]
-
-    def epoch(net, opt, key, rate):
-        order = jax.random.permutation(key, n) if form == "strict" else None
-        rows = lambda a: a if order is None else a[order]
-        sx, sy = rows(x), rows(y)
-
-        def one(carry, batch):
-            return step(*carry, *batch, rate, several), None
-
-        parts = [a[: whole * BATCH].reshape(whole, BATCH, a.shape[1]) for a in (sx, sy)]
-        (net, opt), _ = jax.lax.scan(one, (net, opt), (*parts, jax.random.split(key, max(whole, 1))[:whole]))
-        if n % BATCH > 1:  # batch normalisation can't train on a single clip
-            last = jax.random.fold_in(key, whole)
-            net, opt = step(net, opt, sx[whole * BATCH :], sy[whole * BATCH :], last, rate, several)
-        return net, opt
-
     net = init(key, sizes, uniform)
     start = (net, TX.init(net.layers), net, -jnp.inf, jnp.int32(0), jnp.int32(0))
 
@@ -196,18 +212,38 @@ def fit(
         return (state[4] < PATIENCE) & (state[5] + EVERY <= EPOCHS)
 
     def go(state):
-        net, opt, best, most, waited, epochs = state
-        net, opt = jax.lax.fori_loop(
-            0, EVERY, lambda i, s: epoch(*s, jax.random.fold_in(key, epochs + i), rate), (net, opt)
-        )
+        net, opt, best, most, waited, done = state
+        net, opt = epochs((net, opt), x, y, key, done, rate, count=EVERY, several=several, form=form)
         score = score_of(forward(net, valid_x)[0], valid_y, several)
         better = score > most
         best = jax.tree.map(lambda a, b: jnp.where(better, a, b), net, best)
         waited = jnp.where(better, 0, waited + 1)
-        return net, opt, best, jnp.maximum(score, most), waited, epochs + EVERY
+        return net, opt, best, jnp.maximum(score, most), waited, done + EVERY
 
-    *_, best, most, _, epochs = jax.lax.while_loop(more, go, start)
-    return Fitted(best, most, epochs)
+    *_, best, most, _, done = jax.lax.while_loop(more, go, start)
+    return Fitted(best, most, done)
+
+
+class Search:
+    """Which points are tried in each fold, and which is the best: of `compat` the first fold's serves all."""
+
+    def __init__(self, form: Form, points: Sequence[Point] | None = None):
+        """points: the grid; None: `drawn()`."""
+        self.form, self.points, self.best = form, list(drawn() if points is None else points), None
+
+    def of(self, fit: Callable[[Point], tuple[float, Any]]) -> tuple[Any, Point]:
+        """The best point's result and that point. fit: of a point the validation score and a result."""
+        here = self.points if self.best is None or self.form == "strict" else [self.best]
+        results = [(*fit(point), point) for point in here]
+        _, made, self.best = max(results, key=lambda r: r[0])  # of equals the first
+        return made, self.best
+
+    def said(self, chosen: Mapping[str, Point]) -> dict[str, float]:
+        """The points of the folds in words of a record; one where it was one for all."""
+        if self.form == "compat" or len(chosen) == 1:
+            return {name: float(value) for name, value in self.best._asdict().items()}
+        points = {f"{fold}, {name}": v for fold, p in chosen.items() for name, v in p._asdict().items()}
+        return {name: float(value) for name, value in points.items()}
 
 
 def predict(
@@ -228,14 +264,13 @@ def predict(
     the grid; None: `drawn()`. ValueError: a group is cut, or a value isn't finite.
     """
     finite(x)
-    tried, best = list(drawn() if points is None else points), None
+    search = Search(form, points)
 
     def one(number, part):
-        nonlocal best
         order = np.random.default_rng(0).permutation(part.train)  # once, for all epochs of compat
         data = [jnp.asarray(a[rows], jnp.float32) for rows in (order, part.valid) for a in (x, y)]
-        here, results = tried if best is None or form == "strict" else [best], []
-        for p in here:
+
+        def fitted(p):
             made = fit(
                 *data,
                 jax.random.fold_in(jax.random.key(seed), 1000 * number + GRID.index(p)),
@@ -245,12 +280,10 @@ def predict(
                 several=several,
                 form=form,
             )
-            results.append((float(made.score), p, made.net))
-        _, best, net = max(results, key=lambda r: (r[0], -here.index(r[1])))
+            return float(made.score), made.net
+
+        net, best = search.of(fitted)
         return np.asarray(forward(net, jnp.asarray(x[part.test], jnp.float32))[0]), best
 
     out, chosen = each("HEAR", parts(folds, groups, test), y, one)
-    if form == "compat" or len(chosen) == 1:  # one for all
-        return out, {name: float(value) for name, value in best._asdict().items()}
-    points = {f"{fold}, {name}": v for fold, p in chosen.items() for name, v in p._asdict().items()}
-    return out, {name: float(value) for name, value in points.items()}
+    return out, search.said(chosen)
