@@ -52,8 +52,7 @@ def shortened(experiment: Experiment, steps: int) -> Experiment:
 
 def run(
     experiments: Sequence[Experiment],
-    store: Store,
-    task: Task,
+    tasks: Sequence[tuple[Task, Store]],
     *,
     minutes: float,
     seeds: Sequence[int],
@@ -66,18 +65,20 @@ def run(
 ) -> None:
     """Train every experiment from every seed; judge it beside its twin with random weights, itself at step 0.
 
-    Run again, it goes on where it was; what is judged is not judged again. out: the records, <name>.json; the
-    table <name>.md, under the title, and the curves <name>.png are written beside it. steps: of each, in
-    place of the minutes, so that runs of two machines can be compared. heard: what is pretrained on; None:
-    the store, whose clips the task is of. source: the file of the experiments, whose own classes runs need.
+    Run again, it goes on where it was; what is judged is not judged again. tasks: each with the store of its
+    clips; the first is the main one. out: the records, <name>.json; the table <name>.md, under the title, and
+    the curves <name>.png are written beside it. steps: of each, in place of the minutes, so that runs of two
+    machines can be compared. heard: what is pretrained on; None: the first task's store. source: the file of
+    the experiments, whose own classes runs need.
     """
-    heard = heard or store
-    classified(task)
+    heard = heard or tasks[0][1]
+    for task, _ in tasks:
+        classified(task)
     known = report.known(out, "system", "seed", "task", "data")
     twins: dict = {}
-    judged = lambda name, seed: (name, seed, task.name, store.hash) in known
-    todo = [(seed, e) for seed in seeds for e in experiments if not judged(e.name, seed)]
-    if not judged("log-mel", 0):
+    left = lambda name, seed: [(t, s) for t, s in tasks if (name, seed, t.name, s.hash) not in known]
+    todo = [(seed, e) for seed in seeds for e in experiments if left(e.name, seed)]
+    for task, store in left("log-mel", 0):
         report.append(out, floor(experiments[0], store, task))
     for number, (seed, chosen) in enumerate(todo):
         folder = runs / f"{chosen.name}-{seed}"
@@ -93,9 +94,10 @@ def run(
             f"[{number + 1}/{len(todo)}] {chosen.name}, seed {seed}: {chosen.optim.steps} steps", flush=True
         )
         pretrain.run(chosen, folder, source=source)
-        report.append(out, records(folder, store, task, twins))
-        page(out, runs, task, title)
-    page(out, runs, task, title)
+        for task, store in left(chosen.name, seed):
+            report.append(out, records(folder, store, task, twins))
+            page(out, runs, [task for task, _ in tasks], title)
+    page(out, runs, [task for task, _ in tasks], title)
 
 
 def records(folder: Path, store: Store, task: Task, twins: dict) -> list[dict]:
@@ -158,11 +160,11 @@ HEAD = ("experiment", "encoder", "parameters", "steps", "minutes", "linear (each
         "random weights", "difference", "collapse alarm")  # fmt: skip
 
 
-def page(out: Path, runs: Path, task: Task, title: str) -> None:
-    """The table of all records of the newest data, best first, and the curves of the first seed's runs."""
-    records = [r for r in report.read(out) if r["task"] == task.name]
-    chosen = report.seeds([r for r in records if r["data"] == records[-1]["data"]])
-    by = {(key[1], key[2]): group for key, group in chosen.items()}
+def page(out: Path, runs: Path, tasks: Sequence[Task], title: str) -> None:
+    """The table of all records of the newest data, best first, and the curves of the first seed's runs; where
+    there are several tasks, a table of all too."""
+    every = {task.name: newest(out, task) for task in tasks}
+    by = every[tasks[0].name]
     judged = {name for name, metric in by if metric == "accuracy" and "method" in by[name, metric][0]}
     names = sorted((n for n in judged if twin(n) in judged), key=lambda n: -mean(by[n, "accuracy"]))
     rows = [HEAD, ["---"] * len(HEAD), *(row(name, by) for name in names)]
@@ -171,18 +173,49 @@ def page(out: Path, runs: Path, task: Task, title: str) -> None:
         rows.append([name, "", "", "", "", *each, "", "", "", ""])
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
     protocol = by["log-mel", "accuracy"][0]["protocol"]
-    text = PAGE.format(title=title, task=task.name, table=table, stem=out.stem, protocol=protocol)
+    if len(tasks) > 1:
+        table += f"\n\n{OTHERS}\n\n{others(names, every)}"
+    text = PAGE.format(title=title, task=tasks[0].name, table=table, stem=out.stem, protocol=protocol)
     write(out.with_suffix(".md"), text)
     first = {name: sorted(runs.glob(f"{name}-*")) for name in names}
     if logs := {name: metrics(folders[0]) for name, folders in first.items() if folders}:
         comparison(logs).savefig(out.with_suffix(".png"), dpi=80)
 
 
+def newest(out: Path, task: Task) -> dict[tuple[str, str], list[dict]]:
+    """(system, metric) -> its records, one a seed, of the newest data."""
+    records = [r for r in report.read(out) if r["task"] == task.name]
+    chosen = report.seeds([r for r in records if r["data"] == records[-1]["data"]])
+    return {(key[1], key[2]): group for key, group in chosen.items()}
+
+
+def others(names: Sequence[str], every: dict[str, dict]) -> str:
+    """A line a system, a column a task: accuracy, and what it is more than the random twin's."""
+    rows = [["experiment", *every], ["---"] * (1 + len(every))]
+    for name in (*names, "log-mel", "majority"):
+        cells = [name]
+        for by in every.values():
+            own, gain = by.get((name, "accuracy")), by.get((f"{name} - {twin(name)}", "accuracy difference"))
+            cells.append("" if own is None else f"{mean(own):.3f}")
+            if gain:
+                low, high = interval(gain)
+                cells[-1] += (
+                    f" ({mean(gain):+.3f}" + ("" if low > 0 else "; 0 within" if high > 0 else "") + ")"
+                )
+        rows.append(cells)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def interval(gain: Sequence[dict]) -> tuple[float, float]:
+    """Of a difference, the seeds pooled where there are several."""
+    _, low, high = report.pooled(gain) or (0.0, *gain[0]["ci95"])
+    return low, high
+
+
 def row(name: str, by: dict) -> list[str]:
     """A line of the table."""
     own, gain = by[name, "accuracy"], by[f"{name} - {twin(name)}", "accuracy difference"]
-    pooled = report.pooled(gain)
-    low, high = pooled[1:] if pooled else gain[0]["ci95"]
+    low, high = interval(gain)
     first = own[0]
     return [
         name,
@@ -209,6 +242,9 @@ def both(values) -> str:
     values = sorted(values)
     return "-".join(dict.fromkeys(f"{v:g}" for v in (values[0], values[-1])))
 
+
+OTHERS = """The same runs, each pretrained once, on all tasks: accuracy of the linear probe, in parentheses what
+it is more than that of random weights ("0 within": that difference's interval holds zero)."""
 
 PAGE = """<!-- made by `ssl-audio bench`; don't edit -->
 

@@ -430,7 +430,7 @@ def bench(args: list[str]) -> None:
     def go(
         experiments: Annotated[Path, tyro.conf.Positional],
         /,
-        task: str,
+        task: tuple[str, ...],
         minutes: float = 3.0,
         steps: int | None = None,
         seeds: tuple[int, ...] = (0,),
@@ -445,12 +445,14 @@ def bench(args: list[str]) -> None:
 
         Args:
             experiments: a Python file with `experiments`, a tuple; experiments/methods.py is one.
-            task: such as gm/family fsdd/digit-loso esc50; `ssl-audio tasks` lists them.
+            task: one or several, such as gm/family fsdd/digit-loso esc50 (`ssl-audio tasks` lists them); the
+                first has the long table.
             minutes: of training, each, by the speed measured before its start; compilation comes on top.
             steps: of training, each, in place of minutes: the same on any machine.
             seeds: each experiment is run from each of them.
             only: names of experiments to run; default all.
-            pretrain_on: folder of a store to pretrain on; default the task's clips, without their labels.
+            pretrain_on: folder of a store to pretrain on; default the first task's clips, without their
+                labels.
             runs: folder for the runs.
             out: the records, .json; the table (.md) and the curves (.png) are written beside it.
         """
@@ -460,16 +462,19 @@ def bench(args: list[str]) -> None:
         from ssl_audio.datasets import corpora
         from ssl_audio.evaluate.tasks import find
 
-        chosen, found = load_many(experiments), find(task)
+        if not task:
+            raise ValueError("--task: give one or several; `ssl-audio tasks` lists them")
+        chosen, found = load_many(experiments), [find(name) for name in task]
         title = (execute(experiments).__doc__ or experiments.stem).strip().partition("\n")[0]
         if unknown := set(only) - {e.name for e in chosen}:
             names = " ".join(e.name for e in chosen)
             raise ValueError(f"{', '.join(sorted(unknown))}: not in {experiments}, which has {names}")
         chosen = [e for e in chosen if not only or e.name in only]
-        store = pretrain.prepared(found, chosen[0].frontend.rate, corpora())
+        rate, known = chosen[0].frontend.rate, corpora()
+        stores = [(one, pretrain.prepared(one, rate, known)) for one in found]
         heard = Store(pretrain_on) if pretrain_on else None
         bench.run(
-            chosen, store, found, minutes=minutes, seeds=seeds, runs=runs, out=out, title=title, steps=steps,
+            chosen, stores, minutes=minutes, seeds=seeds, runs=runs, out=out, title=title, steps=steps,
             heard=heard, source=experiments,
         )  # fmt: skip
         print(f"{out.with_suffix('.md')}")

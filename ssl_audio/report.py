@@ -214,7 +214,8 @@ def of_protocol(groups: Mapping[str, Sequence[Mapping]], difference: str) -> Seq
 
 
 def leaderboards(results_dir: Path | str) -> str:
-    """A table for each task that several systems have been judged on: all by mean accuracy, but ablations.
+    """A table for each task that several systems have been judged on: all by mean accuracy, but ablations and
+    families, which have pages of their own.
 
     Each is compared with the best, over the same clips: the difference, its 95 % interval over groups (seeds
     averaged), p by permutation of whole groups, Holm over the table.
@@ -222,7 +223,7 @@ def leaderboards(results_dir: Path | str) -> str:
     found: dict[str, dict[str, list]] = defaultdict(dict)
     known = {task.name for task in TASKS}
     for path in sorted(Path(results_dir).glob("*.json")):
-        if path.stem.startswith("ablations"):
+        if path.stem.startswith(("ablations", "families")):
             continue
         for key, group in seeds([r for r in read(path) if r.get("metric") == "accuracy"]).items():
             task, system = key[0], key[1]

@@ -18,7 +18,7 @@ def judged(tmp_path_factory):
     ]
     out, runs = folder / "methods.json", folder / "runs"
     go = lambda seeds: bench.run(
-        made, store, task, minutes=0.02, seeds=seeds, runs=runs, out=out, title="Two"
+        made, [(task, store)], minutes=0.02, seeds=seeds, runs=runs, out=out, title="Two"
     )
     go((0,))
     return folder, go, out
@@ -66,7 +66,7 @@ def test_a_run_of_another_experiment_of_that_name_is_refused(judged, tmp_path):
     optim = dataclasses.replace(other.optim, rate=1.0)
     with pytest.raises(ValueError, match=r"holds another experiment \(optim\.rate"):
         bench.run(
-            [dataclasses.replace(other, optim=optim)], store, task, minutes=0.02, seeds=(0,),
+            [dataclasses.replace(other, optim=optim)], [(task, store)], minutes=0.02, seeds=(0,),
             runs=folder / "runs", out=tmp_path / "other.json",
         )  # fmt: skip
 
@@ -95,10 +95,51 @@ def test_so_many_steps_on_another_store(judged, tmp_path):
     out, runs = tmp_path / "moved.json", tmp_path / "runs"
     made = [dataclasses.replace(experiment("SimCLR"), name="simclr", watch_label="of another set")]
     bench.run(
-        made, store, task, minutes=9.0, seeds=(0,), runs=runs, out=out, title="Moved", steps=3, heard=heard
+        made,
+        [(task, store)],
+        minutes=9.0,
+        seeds=(0,),
+        runs=runs,
+        out=out,
+        title="Moved",
+        steps=3,
+        heard=heard,
     )
     began = load_run(runs / "simclr-0")
     assert (began.optim.steps, began.data.store) == (3, str(heard.path))
     (own,) = [r for r in report.read(out) if (r["system"], r["metric"]) == ("simclr", "accuracy")]
     assert (own["steps"], own["data"], own["n"]) == (3, store.hash, len(store))
     assert own["pretrained on"] == f"store {heard.hash[:16]}" != f"store {store.hash[:16]}"
+
+
+def test_several_tasks_of_one_run(tmp_path):
+    """The second is judged without training again, and has a column; what is judged stays."""
+    runs, out = tmp_path / "runs", tmp_path / "families.json"
+    store, task = folded(tmp_path, takes=8, folds=4)
+    other = dataclasses.replace(task, name="toy/other")
+    made = [dataclasses.replace(experiment("SimCLR"), name="simclr", watch_label="label")]
+    go = lambda *tasks: bench.run(
+        made, [(t, store) for t in tasks], minutes=9.0, seeds=(0,), runs=runs, out=out, title="Some", steps=2
+    )
+    go(task)
+    trained = (runs / "simclr-0" / "metrics.jsonl").read_text()
+    first = report.read(out)
+    assert "toy/other" not in (tmp_path / "families.md").read_text()
+    go(task, other)
+    assert (runs / "simclr-0" / "metrics.jsonl").read_text() == trained
+    assert report.read(out)[: len(first)] == first
+    values = {
+        r["task"]: r["value"]
+        for r in report.read(out)
+        if (r["system"], r["metric"]) == ("simclr", "accuracy")
+    }
+    gain = {r["task"]: r["value"] for r in report.read(out) if r["system"] == "simclr - simclr, random"}
+    (line,) = [
+        n
+        for n in (tmp_path / "families.md").read_text().splitlines()
+        if n.startswith("| simclr |") and "**" not in n
+    ]
+    cells = [cell.strip() for cell in line.split("|")[2:-1]]
+    assert len(cells) == 2 and set(values) == {task.name, "toy/other"}
+    for cell, name in zip(cells, (task.name, "toy/other"), strict=True):
+        assert cell.startswith(f"{values[name]:.3f} ({gain[name]:+.3f}")
