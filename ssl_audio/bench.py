@@ -243,8 +243,8 @@ def both(values) -> str:
     return "-".join(dict.fromkeys(f"{v:g}" for v in (values[0], values[-1])))
 
 
-OTHERS = """The same runs, each pretrained once, on all tasks: accuracy of the linear probe, in parentheses what
-it is more than that of random weights ("0 within": that difference's interval holds zero)."""
+OTHERS = """The same runs, each pretrained once, on all tasks: accuracy of the linear probe, in parentheses
+what it is more than that of random weights ("0 within": that difference's interval holds zero)."""
 
 PAGE = """<!-- made by `ssl-audio bench`; don't edit -->
 
