@@ -2,11 +2,11 @@
 
 Each gets the same sound and minutes; what differs is the method, with the encoder, views and batch that its
 family needs. Methods that compare views: the convnet and two views of 0.5 s that change level, noise,
-equalisation and formants. Methods that mask: a transformer of 3 blocks on patches of 40 ms x 8 bands of one
-plain view. Methods on waves: small forms of their convolutions at 8 kHz. Batches are small, 64 clips for the
-convnet and 32 for the others: in equal minutes more steps win (`ablations_fsdd.py`). Settings follow the
-papers where they don't depend on scale; averages, schedules and codebooks are shortened to some hundred
-steps.
+equalisation and formants. Methods that mask: a transformer of 3 blocks on patches of 40 ms and the whole band
+(EAT, whose masks are blocks: 8 bands) of one plain view. Methods on waves: small forms of their convolutions
+at 8 kHz. Batches are small, 64 clips for the convnet and 32 for the others: in equal minutes more steps win
+(`ablations_fsdd.py`, as the patch). Settings follow the papers where they don't depend on scale; averages,
+schedules and codebooks are shortened to some hundred steps.
 `supervised` and `sup_con` see the labels of all speakers, the left-out one's too: ceilings, not competitors.
 
     ssl-audio bench experiments/methods.py --task fsdd/digit-loso --minutes 3 --seeds 0 1
@@ -44,8 +44,9 @@ strong = View(
 plain = View(wave=(Crop(3_840), Gain(6.0)))  # 48 frames
 whole = View(wave=(Gain(10.0), Noise((5.0, 40.0))), spec=(MixupLogExp(0.2), RandomEqualiser(1.0)))  # unmoved
 conv = AudioNTT(width=512, channels=32, dropout=0.0, stages=3)
-vit = ViT(width=128, depth=3, heads=4, patch=(4, 8))
+vit = ViT(width=128, depth=3, heads=4, patch=(4, 40))
 with_class = dataclasses.replace(vit, cls=True)
+squares = dataclasses.replace(with_class, patch=(4, 8))
 wave = Wav2Vec2(
     width=128, depth=3, heads=4, channels=128, convs=((10, 5), (4, 4), (4, 2), (4, 2)), dropout=0.0,
     layerdrop=0.0,
@@ -125,7 +126,7 @@ experiments = (
     ),
     single("mae", methods.MAE(hide=0.75)),
     single(
-        "mw_mae", methods.MAE(hide=0.8, width=96, heads=4, normalise=False, line=True, windows=(5, 10, 30, 0))
+        "mw_mae", methods.MAE(hide=0.8, width=96, heads=4, normalise=False, line=True, windows=(2, 4, 6, 0))
     ),
     single("m2d", methods.M2D(hide=0.6, width=96, depth=2, heads=3, **ema)),
     single(
@@ -135,7 +136,7 @@ experiments = (
         ),
     ),
     single("data2vec", methods.Data2Vec(hide=0.65, span=3, top=3, **ema)),
-    single("eat", methods.EAT(side=3, clones=4, width=128, depth=3, top=3, **ema), with_class),
+    single("eat", methods.EAT(side=3, clones=4, width=128, depth=3, top=3, **ema), squares),
     single("jepa", methods.JEPA(width=96, depth=2, heads=3, **ema)),
     single("apc", methods.APC(ahead=5), GRU(width=256, depth=3, dropout=0.0)),
     heard("cpc", methods.CPC(), Context(CPCConv(width=128, strides=(5, 2, 2, 2, 2)), width=256)),
