@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ssl_audio import config, pretrain, provenance, report
 from ssl_audio.audio.batches import Batches
@@ -18,7 +19,7 @@ from ssl_audio.embed import embed, logmel
 from ssl_audio.evaluate.judging import judge
 from ssl_audio.evaluate.tasks import Task, classified, columns
 from ssl_audio.explore.plots import comparison
-from ssl_audio.train import make_step, parameters, start
+from ssl_audio.train import Diverged, fresh, make_step, parameters, placed, start
 
 STRENGTHS = (0.01, 0.1, 1.0)
 """Values of C of the linear probe: fewer than `ssl-audio evaluate` tries, at a third of the time."""
@@ -26,11 +27,16 @@ STRENGTHS = (0.01, 0.1, 1.0)
 
 def timed(experiment: Experiment, store: Store, minutes: float, measured: int = 8) -> int:
     """As many steps as this machine makes in so many minutes, compilation not counted."""
-    graph, state = start(experiment)
-    step, data = make_step(experiment, graph), experiment.data
+    mesh = Mesh(np.array(jax.devices()), ("data",))
+    sharding = placed(jax.eval_shape(lambda: fresh(experiment)), mesh)
+    graph, state = start(experiment, sharding)
+    step, data = make_step(experiment, graph, sharding), experiment.data
     samples, label = round(data.seconds * store.rate), data.label or None
-    batches = Batches(store, samples=samples, batch=data.batch, seed=0, short=data.short, labels=label)
-    batch = jax.device_put(batches[0])
+    noise = Store(data.background) if data.background else None
+    batches = Batches(
+        store, samples=samples, batch=data.batch, seed=0, short=data.short, background=noise, labels=label
+    )
+    batch = jax.device_put(batches[0], NamedSharding(mesh, PartitionSpec("data")))
 
     times = []
     for _ in range(3 + measured):
@@ -86,14 +92,20 @@ def run(
         watch = chosen.watch_label if chosen.watch_label in heard.columns else ""  # another set has others
         chosen = dataclasses.replace(chosen, seed=seed, data=data, watch_label=watch)
         if (folder / "experiment.json").is_file():  # `pretrain` compares all but the number of steps
-            chosen = shortened(chosen, steps or config.load_run(folder).optim.steps)
+            began = config.load_run(folder).optim.steps
+            chosen = shortened(chosen, steps or began)
+            print(f"{folder}: began with {began} steps, and goes on with {chosen.optim.steps}", flush=True)
         else:
             chosen = pretrain.fitted(chosen, heard)
             chosen = shortened(chosen, steps or timed(chosen, heard, minutes))
         print(
             f"[{number + 1}/{len(todo)}] {chosen.name}, seed {seed}: {chosen.optim.steps} steps", flush=True
         )
-        pretrain.run(chosen, folder, source=source)
+        try:
+            pretrain.run(chosen, folder, source=source)
+        except Diverged as error:
+            print(f"{chosen.name}, seed {seed}, is left out: {error}", flush=True)
+            continue
         for task, store in left(chosen.name, seed):
             report.append(out, records(folder, store, task, twins))
             page(out, runs, [task for task, _ in tasks], title)
@@ -253,7 +265,8 @@ PAGE = """<!-- made by `ssl-audio bench`; don't edit -->
 Task {task}. The same minutes of training, or steps, for each, then frozen embeddings of all clips under one
 protocol, beside the same network with random weights. The interval of the difference is over recordings, the
 seeds pooled where there are several; where it holds zero, the experiment is not shown to beat random weights.
-Minutes are by the run's clock, compilation and looks at the embeddings among them.
+Minutes are by the run's clock, compilation, looks at the embeddings and what a method does between steps
+(clustering anew, BEATs' tokenizer) among them.
 
 {protocol}.
 

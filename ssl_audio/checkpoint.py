@@ -77,6 +77,8 @@ class Checkpoints:
                 kept = self.manager.restore(step, args=args)
                 whole = int(checksum(kept["arrays"]["state"])) == int(kept["arrays"]["checksum"])
                 reason = "" if whole else "its arrays do not match their checksum"
+            except (MemoryError, PermissionError, jax.errors.JaxRuntimeError):
+                raise  # says nothing about the file
             except Exception as error:  # whatever orbax says of a broken file, the answer is the same
                 whole, reason = False, " ".join(str(error).split())[:200]
                 other |= self.of_another(step)
@@ -96,7 +98,10 @@ class Checkpoints:
                 "other arrays; go on with that, or choose another run folder"
             )
         if steps:
-            raise ValueError(f"{self.folder}: all checkpoints are damaged; remove the folder to begin anew")
+            raise ValueError(
+                f"{self.folder}: all checkpoints are damaged (the oldest: {reason}); mend the files, or move "
+                "the run's folder away to begin anew"
+            )
         return None
 
     def of_another(self, step: int) -> bool:

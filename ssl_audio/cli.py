@@ -26,7 +26,7 @@ def main(args: list[str] | None = None) -> None:
     try:
         verb(args[1:])
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from the last checkpoint")
+        sys.exit("interrupted; the same command goes on from what is saved")
     except (ValueError, OSError, Diverged) as error:
         if os.environ.get("SSL_AUDIO_DEBUG"):
             raise
@@ -146,6 +146,11 @@ def train(args: list[str]) -> None:
             "usage: ssl-audio train EXPERIMENT.py [--data.store STORE] [options]; EXPERIMENT.py "
             "--help lists all options"
         )
+    if "--distributed" in args:  # before anything asks for devices
+        import jax
+
+        told = [os.environ.get(f"JAX_{name}") for name in ("NUM_PROCESSES", "PROCESS_ID")]
+        jax.distributed.initialize(None, *(int(number) if number else None for number in told))
     experiment, _ = load(args[0])
 
     @dataclasses.dataclass
@@ -156,11 +161,15 @@ def train(args: list[str]) -> None:
         track: Literal["none", "wandb"] = "none"
         """Also log to Weights & Biases (offline unless logged in)."""
         tiny: bool = False
-        """Shrink model, batch and steps to see in seconds that all works."""
+        """Shrink model, batch and steps to see in seconds that all works; in runs/<name>-tiny."""
+        distributed: bool = False
+        """One of several hosts, each with this command and the same folders. TPU pods, SLURM, Open MPI and
+        Kubernetes say who is there; elsewhere set $JAX_COORDINATOR_ADDRESS (host:port of the first),
+        $JAX_NUM_PROCESSES and $JAX_PROCESS_ID (0, 1, ...)."""
 
     options = tyro.cli(Options, args=args[1:], default=Options(experiment), prog=f"ssl-audio train {args[0]}")
     experiment = tiny(options.experiment) if options.tiny else options.experiment
-    run = options.run or Path("runs") / experiment.name
+    run = options.run or Path("runs") / (experiment.name + "-tiny" * options.tiny)
     pretrain.run(experiment, run, source=Path(args[0]), wandb=options.track == "wandb")
     print(f"done: {run}; next: ssl-audio evaluate {run} --tasks ...  or  ssl-audio embed {run} --store STORE")
 
@@ -266,7 +275,10 @@ def evaluate(args: list[str]) -> None:
     def go(
         run: Annotated[Path, tyro.conf.Positional],
         /,
-        tasks: tuple[str, ...],
+        tasks: tuple[str, ...] = (),
+        store: Path | None = None,
+        label: str = "label",
+        fold: str = "",
         more: tuple[More, ...] = (),
         page: bool = False,
         balance: Balance = "none",
@@ -280,6 +292,11 @@ def evaluate(args: list[str]) -> None:
                 or .csv (a column name or path; all other columns of numbers are the embedding). Names are
                 those of the sound files.
             tasks: such as gm/family fsdd/digit-loso esc50; `ssl-audio tasks` lists them.
+            store: folder of a store of your own, at the run's rate, whose label is to be told; beside tasks
+                or in their place.
+            label: of that store, the column to tell; "label" are the sub-folders.
+            fold: of that store, the column of the folds ("test" is tested alone, if there); default five
+                folds that keep each group (of a folder: each file) on one side.
             more: measures beside these: ridge and svm (probes), few-shot (5 clips of each of 5 classes),
                 retrieval (mAP and R@1 of every clip asking for the others); hear, x-ares, evar, marble and
                 beans (the benchmarks' probes as published, their faults kept), the same with -strict (without
@@ -292,10 +309,16 @@ def evaluate(args: list[str]) -> None:
             results: folder whose <experiment>.json gets the records.
         """
         from ssl_audio import outside, pretrain
+        from ssl_audio.audio.store import Store
         from ssl_audio.catalogue import caution
         from ssl_audio.datasets import corpora
-        from ssl_audio.evaluate.tasks import find
+        from ssl_audio.evaluate.tasks import find, own
 
+        if not tasks and store is None:
+            raise ValueError("nothing to judge on: name --tasks, or a --store of your own and its --label")
+        if store is not None and run.is_file():
+            raise ValueError(f"{run}: on a store of your own only runs are judged, no files of embeddings")
+        mine = (own(Store(store), label, fold), Store(store)) if store is not None else None
         if page and run.is_file():
             raise ValueError(f"{run}: a page is of a run, whose sounds and checkpoint are here")
         for name in dict.fromkeys(find(name).dataset for name in tasks):
@@ -305,7 +328,7 @@ def evaluate(args: list[str]) -> None:
             for records in outside.evaluate(run, tasks, results, corpora(), more, balance):
                 pretrain.show(records)
         else:
-            pretrain.evaluate(run, tasks, results, corpora(), more, page, balance)
+            pretrain.evaluate(run, tasks, results, corpora(), more, page, balance, mine)
 
     parse(go, args, "evaluate")
 

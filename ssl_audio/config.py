@@ -117,7 +117,12 @@ def tiny(experiment: Experiment) -> Experiment:
         encoder=small(experiment.encoder),
         method=replace(experiment.method, **method),
         data=replace(experiment.data, batch=8),
-        optim=replace(experiment.optim, steps=6, warmup=min(2, experiment.optim.warmup)),
+        optim=replace(
+            experiment.optim,
+            steps=6,
+            warmup=min(2, experiment.optim.warmup),
+            accumulate=min(2, experiment.optim.accumulate),
+        ),
         log_every=1,
         watch_every=3,
         watch_clips=16,

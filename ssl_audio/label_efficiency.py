@@ -16,6 +16,7 @@ from ssl_audio.evaluate.record import protocol_of
 from ssl_audio.evaluate.tasks import Task, classified, columns
 from ssl_audio.explore.plots import efficiency
 from ssl_audio.finetune import Finetune, few, finetune
+from ssl_audio.signal.augment import Crop
 from ssl_audio.train import start
 
 COUNTS = (1, 5, 10, 50)
@@ -58,7 +59,9 @@ def run(
     tested = np.sort(np.concatenate([split.test for split in todo]))
     kinds = set()
     for folder, experiment in zip(folders, experiments, strict=True):
-        kind = config.digest((experiment.encoder, experiment.frontend, experiment.seed))
+        data = experiment.data  # a twin from scratch is trained on the same crops
+        heard = [c for c in experiment.views[0].wave if isinstance(c, Crop)], data.seconds, data.short
+        kind = config.digest((experiment.encoder, experiment.frontend, experiment.seed, *heard))
         # by name: pretrained? fine-tuned?
         systems = {
             f"{experiment.name}, frozen": (True, False),

@@ -67,7 +67,8 @@ def lower(experiment: Experiment, devices: int):
 def plan(experiment: Experiment, devices: int) -> Plan:
     """Lower and compile the step of an experiment for so many devices, and read off what it takes.
 
-    The memory is what this compiler plans; another accelerator's may differ by some tens of percent.
+    The memory is what this compiler plans; another accelerator's may differ by some tens of percent. A
+    recurrent network's operations are too few: its loop over time counts once.
     """
     lowered, state = lower(experiment, devices)
     memory = lowered.compile().memory_analysis()
@@ -123,9 +124,11 @@ def show(
     table.add_row("the whole run", f"{optim.steps * seconds / 86400:.2f} days")
     Console().print(table)
     if not fits:
-        parts = next((n for n in range(2, data.batch + 1) if data.batch % (n * found.devices) == 0
-                      and found.state + found.temporary / n <= memory), None)  # fmt: skip
-        hint = f"--optim.accumulate {parts}" if parts and parts > optim.accumulate else "more devices"
+        whole = found.temporary * optim.accumulate
+        parts = next((n for n in range(optim.accumulate + 1, data.batch + 1)
+                      if data.batch % (n * found.devices) == 0
+                      and found.state + whole / n <= memory), None)  # fmt: skip
+        hint = f"--optim.accumulate {parts}" if parts else "more devices"
         low = "" if experiment.precision == "bfloat16" else "--precision bfloat16, "
         hint += " (a loss over the batch then sees that part of it)" if "accumulate" in hint else ""
         print(f"to make it fit: {low}{hint}, a smaller --data.batch, or an encoder with remat=True")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+import jax
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -23,7 +24,7 @@ from ssl_audio.evaluate.collapse import look
 from ssl_audio.evaluate.judging import More, fits, judge
 from ssl_audio.evaluate.linear import Balance
 from ssl_audio.evaluate.tasks import Task, clips_of, columns, find, pairs_of
-from ssl_audio.train import train
+from ssl_audio.train import TWICE, train
 
 FIT_CLIPS = 1000
 BELOW = ("balanced accuracy", "macro F1")
@@ -59,13 +60,13 @@ def continued(experiment: Experiment, store: Store, heard: str, folder: Path) ->
         told = dataclasses.replace(experiment, data=paths)
     if config.to_json(before) != config.to_json(told):
         raise ValueError(
-            f"{folder} holds another experiment ({differences(before, told)}); choose another "
-            f"--run folder or remove it"
+            f"{folder} holds another experiment ({differences(before, told)}); choose another folder for the "
+            "run or remove it"
         )
     if (folder / "store.txt").read_text(encoding="utf-8") != heard:
         raise ValueError(
             f"{store.path}{' or its background' if background else ''} has changed since {folder} "
-            f"began; choose another --run folder or remove it"
+            f"began; choose another folder for the run or remove it"
         )
     return experiment
 
@@ -74,7 +75,8 @@ def run(experiment: Experiment, folder: Path, *, source: Path | None = None, wan
     """Train an experiment in a folder from where it stands, with a progress bar; returns (experiment, graph,
     state).
 
-    The folder remembers the experiment and the store; going on with others is refused.
+    The folder remembers the experiment and the store; once it has a checkpoint, going on with others is
+    refused. Of several hosts all call this, with one shared folder; the first one writes and prints.
     """
     if not experiment.data.store:
         raise ValueError(
@@ -83,19 +85,22 @@ def run(experiment: Experiment, folder: Path, *, source: Path | None = None, wan
     store = Store(experiment.data.store)
     background = experiment.data.background
     heard = store.hash + "\n" + (f"{Store(background).hash}\n" if background else "")
-    if (folder / "experiment.json").is_file():
+    first = jax.process_index() == 0
+    if (folder / "experiment.json").is_file() and any((folder / "checkpoints").glob("[0-9]*")):
         experiment = continued(experiment, store, heard, folder)
     else:
         experiment = fitted(experiment, store)
         folder.mkdir(parents=True, exist_ok=True)
-        disk.write(folder / "store.txt", heard)
-        config.save_run(folder, experiment, source)  # last: with experiment.json a run has begun
+        if first:
+            with disk.alone(folder / ".lock", TWICE):
+                disk.write(folder / "store.txt", heard)
+                config.save_run(folder, experiment, source)
     tracker = contextlib.nullcontext(lambda line: None)
-    if wandb:
+    if wandb and first:
         from ssl_audio.track import wandb_log
 
         tracker = wandb_log(folder, experiment)
-    console = Console()
+    console = Console(quiet=not first)
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(),
         TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
@@ -223,12 +228,16 @@ def evaluate(
     more: Collection[More] = (),
     page: bool = False,
     balance: Balance = "none",
+    mine: tuple[Task, Store] | None = None,
 ) -> list[dict]:
     """Judge a run on tasks and append the records to results/<experiment>.json.
 
-    page: also write <run>/<task>.html for each task, to look at and listen to.
+    mine: a further task (`evaluate.tasks.own`) and its store. page: also write <run>/<task>.html for each
+    task, to look at and listen to.
     """
     found = [find(name) for name in tasks]  # a wrong name fails before anything is embedded
+    found += [mine[0]] if mine else []
+    stored = lambda task: mine[1] if mine and task is mine[0] else prepared(task, rate, corpora)
     if page and (other := [task.name for task in found if task.kind != "class"]):
         raise ValueError(f"{', '.join(other)}: a page is of tasks whose clips have one class each")
     for task in found:
@@ -237,20 +246,20 @@ def evaluate(
     rate = began.frontend.rate
     for task in found:
         if task.kind == "events":
-            new = detected(run, task, prepared(task, rate, corpora), corpora, more)
+            new = detected(run, task, stored(task), corpora, more)
             records += new
             report.append(results / f"{began.name}.json", new)
             show(new)
             continue
         key = task.dataset, task.part
         if key not in ready:
-            store = prepared(task, rate, corpora)
+            store = stored(task)
             ready = {key: (store, *systems(run, store), deeper(run, store, more))}
         store, embeddings, experiment, checkpoint, inside = ready[key]
         labels, folds, groups, rows = columns(task, store)
         extra = origin(run, experiment, store, checkpoint)
         chosen = {name: x[rows] for name, x in embeddings.items()}
-        pairs = pairs_of(task, corpora[task.dataset], (store.name(int(i)) for i in rows))
+        pairs = pairs_of(task, corpora.get(task.dataset), (store.name(int(i)) for i in rows))
         new, outcomes = judge(
             task, labels, folds, groups, chosen, experiment.name, experiment.seed, extra, more=more,
             balance=balance, pairs=pairs,

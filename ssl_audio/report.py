@@ -295,10 +295,8 @@ def refresh(root: Path | str) -> None:
 
 def filled(text: str, records: Iterable[Mapping[str, Any]]) -> str:
     """The README with each method's accuracy, the mean over seeds, behind its name at the end of a row."""
-    values = defaultdict(list)
-    for record in records:
-        if record["metric"] == "accuracy" and record["task"] == METHODS_TASK:
-            values[record["system"]].append(record["value"])
+    asked = [r for r in records if r["metric"] == "accuracy" and r["task"] == METHODS_TASK]
+    values = {key[1]: [r["value"] for r in group] for key, group in seeds(asked).items()}  # the newest last
 
     def number(found):
         own = values.get(found[1])

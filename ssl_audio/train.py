@@ -219,6 +219,10 @@ def make_watch(experiment: Experiment, graph, sharding=None):
     return watch
 
 
+LOOK = 64
+"""As many clips are embedded at once for a look: of all 512 a large network's activations fill the memory."""
+
+
 def train(
     experiment: Experiment,
     store,
@@ -260,7 +264,7 @@ def train(
     refits = getattr(experiment.method, "refits", lambda step: 0)
     refit_fn = make_refit(experiment, graph, sharding) if hasattr(experiment.method, "refits") else None
     watched = watch_batch(experiment, store, samples)
-    watch_wave = jax.device_put(watched["wave"], everywhere)
+    waves = [jax.device_put(part, everywhere) for part in alike(watched["wave"], LOOK)]
 
     def put(batch):  # every host holds its rows; together they are the global batch
         return {k: jax.make_array_from_process_local_data(rows, v) for k, v in batch.items()}
@@ -318,8 +322,8 @@ def train(
             if step % experiment.watch_every == 0 or step == last:
                 flush(step)
                 if step > first or first == 0:
-                    embedding = jax.device_get(watch_fn(state, watch_wave))
-                    record(step, look(embedding, watched.get("label"), spread))
+                    seen = np.concatenate([jax.device_get(watch_fn(state, wave)) for wave in waves])
+                    record(step, look(seen[: len(watched["wave"])], watched.get("label"), spread))
             asked = agreed(stop, step, hosts)
             due = step % experiment.save_every == 0 or step == last or asked
             if due and step > saved:
@@ -336,11 +340,19 @@ def train(
                 share = data.batch // hosts
                 rows_here = slice(host * share, (host + 1) * share)
                 state = refit_fn(state, (put(batches.at(step + i, rows_here)) for i in range(count)))
+            batch = put(next(feed))
             with jax.transfer_guard("disallow"):
-                state, logs = step_fn(state, put(next(feed)))
+                state, logs = step_fn(state, batch)
             pending.append((step + 1, logs))
             flush(step)
     return graph, state
+
+
+def alike(rows: np.ndarray, most: int) -> list[np.ndarray]:
+    """Rows in pieces of one size, at most so many each; the first rows again fill up the last piece."""
+    parts = -(-len(rows) // most)
+    size = -(-len(rows) // parts)
+    return np.split(np.resize(rows, (parts * size, *rows.shape[1:])), parts)
 
 
 def watch_batch(experiment: Experiment, store, samples: int) -> dict:

@@ -7,6 +7,7 @@ from toys import experiment, folded
 
 from ssl_audio import bench, report
 from ssl_audio.config import load_many, load_run
+from ssl_audio.train import Diverged
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,26 @@ def test_a_run_of_another_experiment_of_that_name_is_refused(judged, tmp_path):
             [dataclasses.replace(other, optim=optim)], [(task, store)], minutes=0.02, seeds=(0,),
             runs=folder / "runs", out=tmp_path / "other.json",
         )  # fmt: skip
+
+
+def test_one_that_diverges_is_left_out_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+    store, task = folded(tmp_path, takes=8, folds=4)
+    real = bench.pretrain.run
+
+    def run(chosen, folder, **more):
+        if chosen.name == "simclr":
+            raise Diverged("loss is nan at step 2")
+        return real(chosen, folder, **more)
+
+    monkeypatch.setattr(bench.pretrain, "run", run)
+    made = [
+        dataclasses.replace(experiment(m), name=m.lower(), watch_label="label") for m in ("SimCLR", "MAE")
+    ]
+    out = tmp_path / "some.json"
+    bench.run(made, [(task, store)], minutes=1.0, seeds=(0,), runs=tmp_path / "runs", out=out, steps=2)
+    assert "simclr, seed 0, is left out: loss is nan" in capsys.readouterr().out
+    assert {"mae", "mae, random"} <= {r["system"] for r in report.read(out)}
+    assert "simclr" not in {r["system"] for r in report.read(out)}
 
 
 def test_experiments_of_a_file_need_names_of_their_own(tmp_path):

@@ -91,6 +91,19 @@ def test_all_damaged_is_an_error_that_touches_nothing(run):
     assert (run / "checkpoints" / "2").is_dir()
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), PermissionError("no"), jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED")]
+)
+def test_what_says_nothing_of_the_file_is_not_called_damage(run, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    with Checkpoints(run, CHOSEN) as checkpoints:
+        monkeypatch.setattr(checkpoints.manager, "restore", fail)
+        with pytest.raises(type(error)):
+            checkpoints.restore(tree(0), warn=lambda text: pytest.fail(text))
+
+
 def test_another_network_is_not_called_damage(run):
     """The arrays are whole, but of another experiment: nobody is told to remove them."""
     other = dataclasses.replace(CHOSEN, seed=7)

@@ -195,6 +195,15 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
     ):
         assert said in fault("embed", *given, "--store", "sounds")
 
+    cli.main(["evaluate", "run", "--store", "sounds", "--page"])
+    records = json.loads(Path("results/own.json").read_text())
+    (mine,) = [r for r in records if (r["system"], r["metric"]) == ("own", "accuracy")]
+    assert (mine["task"], mine["n"]) == ("sounds/label", 36) and "5 folds drawn" in mine["protocol"]
+    assert Path("run/sounds-label.html").stat().st_size > 10_000
+    assert "name --tasks, or a --store" in fault("evaluate", "run")
+    assert "no column 'kind'" in fault("evaluate", "run", "--store", "sounds", "--label", "kind")
+    assert "no files of embeddings" in fault("evaluate", "mine.parquet", "--store", "sounds")
+
     cli.main(["clusters", "run", "--store", "sounds", "--label", "label", "--out", "c.html"])
     assert "6 clusters" in capsys.readouterr().out
     page = Path("c.html").read_text()

@@ -8,6 +8,7 @@ from toys import experiment, started
 
 from ssl_audio import cli
 from ssl_audio.encoders import ViT
+from ssl_audio.optim import Optim
 from ssl_audio.plan import Plan, lower, plan, show
 
 
@@ -63,6 +64,16 @@ def test_says_what_to_do_where_it_does_not_fit(capsys):
     show(experiment("SimCLR"), made, memory=2.0**29, peak=1e14, utilisation=0.5, hours=2.0)
     out = capsys.readouterr().out
     assert "does NOT fit" in out and "--optim.accumulate 4" in out and "20.0 ms" in out
+
+
+def test_what_is_in_parts_already_is_cut_further(capsys):
+    """1 GiB of two parts is 0.5 GiB of four."""
+    made = Plan(1, 1, 0, 1, 2**20, 2**10, 2**30, 1e12)
+    chosen = experiment("SimCLR", optim=Optim(steps=4, accumulate=2))
+    show(chosen, made, memory=0.55 * 2**30, peak=1e14, utilisation=0.5, hours=0.0)
+    assert "--optim.accumulate 4 " in capsys.readouterr().out
+    show(chosen, made, memory=0.05 * 2**30, peak=1e14, utilisation=0.5, hours=0.0)
+    assert "more devices" in capsys.readouterr().out
 
 
 def test_command_line(tmp_path, capsys, monkeypatch):

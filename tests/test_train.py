@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -35,7 +36,7 @@ from ssl_audio.signal.augment import (
     SpecAugment,
 )
 from ssl_audio.signal.waves import StoreBackground
-from ssl_audio.train import Diverged, start, train, trim
+from ssl_audio.train import Diverged, alike, start, train, trim
 
 ROOT = Path(__file__).parents[1]
 QUIET = {"say": lambda text: None}
@@ -291,7 +292,7 @@ def environment() -> dict:
     }
 
 
-def spawn(file, run, store):
+def spawn(file, run, store, *more, **env):
     code = "from ssl_audio.cli import main; main()"
     command = [
         sys.executable,
@@ -303,9 +304,11 @@ def spawn(file, run, store):
         str(store.path),
         "--run",
         str(run),
+        *more,
     ]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True, cwd=file.parent)
+    env = environment() | env
+    return subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True, cwd=file.parent)
 
 
 def stop_at(process, run, step, number):
@@ -354,6 +357,46 @@ def test_killed_and_stopped_processes_resume_bit_for_bit(store, tmp_path):
     (_, _, one, name), (_, _, two, same) = restore(run), restore(reference)
     assert name == same and same_bits(one, two)
     assert int(one.step) == STEPS
+
+
+def test_two_hosts_train_as_two_devices_of_one_do(store, tmp_path):
+    """Two processes on loopback, one folder: the first writes and speaks; run again, both go on."""
+    file, run, reference = tmp_path / "hosts.py", tmp_path / "run", tmp_path / "reference"
+    file.write_text(FILE.format(steps=8))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    for said in ("done: ", "resuming "):
+        told = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
+        both = [spawn(file, run, store, "--distributed", **told, JAX_PROCESS_ID=str(i)) for i in range(2)]
+        (out, err), (other, fault) = (process.communicate(timeout=240) for process in both)
+        assert [process.returncode for process in both] == [0, 0], err + fault
+        assert said in out and "step" not in other
+    two = spawn(file, reference, store, XLA_FLAGS="--xla_force_host_platform_device_count=2")
+    assert two.wait(240) == 0, two.communicate()[1]
+    ours, theirs = ([line["loss"] for line in lines(folder) if "loss" in line] for folder in (run, reference))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+    assert int(restore(run)[2].step) == 8
+
+
+def test_a_start_that_failed_is_no_run(store, tmp_path):
+    """The corrected command isn't refused as another experiment's."""
+    from ssl_audio import pretrain
+
+    chosen = tiny(brief("MAE", data=dataclasses.replace(brief().data, store=str(store.path))))
+    wrong = dataclasses.replace(chosen, frontend=dataclasses.replace(chosen.frontend, rate=2 * store.rate))
+    with pytest.raises(ValueError, match="sampled at"):
+        pretrain.run(wrong, tmp_path)
+    pretrain.run(chosen, tmp_path)
+    assert lines(tmp_path)[-1]["step"] == 6
+
+
+def test_pieces_for_a_look_are_of_one_size():
+    rows = np.arange(70)[:, None]
+    parts = alike(rows, 32)
+    assert [len(part) for part in parts] == [24, 24, 24]
+    np.testing.assert_array_equal(np.concatenate(parts)[:70], rows)
+    assert len(alike(rows[:64], 64)) == 1
 
 
 def test_a_run_remembers_its_experiment_and_store(store, tmp_path):

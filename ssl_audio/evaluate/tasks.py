@@ -1,5 +1,6 @@
 """Tasks, one line each: what is predicted, of which clips, on which folds."""
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,12 +19,12 @@ or which events there are when (from frames)."""
 class Task:
     """What is predicted, on which folds.
 
-    part: of a data set that has several, `clips(part=...)`. label, fold, group: columns of the store; group
-    None: every clip is its own. test: None for k folds, else the values of the fold column that are the test
-    set. values_per_fold: so many neighbouring values of the fold column, in order, make one fold. where:
-    (column, value), keep only those clips. without: values of the fold column that take no part. kind: what
-    is asked for. unlabelled: clips without a label have none of the classes, instead of being left out.
-    timing: of events. note: what a reader of the number must know.
+    part: of a data set that has several, `clips(part=...)`. label, fold, group: columns of the store; fold
+    "": five are drawn (`drawn`); group None: every clip is its own. test: None for k folds, else the values
+    of the fold column that are the test set. values_per_fold: so many neighbouring values of the fold column,
+    in order, make one fold. where: (column, value), keep only those clips. without: values of the fold column
+    that take no part. kind: what is asked for. unlabelled: clips without a label have none of the classes,
+    instead of being left out. timing: of events. note: what a reader of the number must know.
     """
 
     name: str
@@ -275,6 +276,38 @@ def find(name: str) -> Task:
     raise ValueError(f"{name!r} isn't a task; there are {', '.join(task.name for task in TASKS)}")
 
 
+def own(store: Any, label: str, fold: str = "") -> Task:
+    """The task of telling a label of anybody's store. fold: column of the folds, where "test" is tested alone
+    if it is a value of it; "": five are drawn.
+
+    ValueError: the store has no such column, or no clip has it filled in.
+    """
+    for column in filter(None, (label, fold)):
+        if column not in store.columns:
+            raise ValueError(f"{store.path}: no column {column!r}; there are {', '.join(store.columns)}")
+    test = ("test",) if fold and "test" in store.names(fold) else None
+    note = f"folds of the column {fold!r}" if fold else "5 folds drawn, whole groups, classes spread alike"
+    return Task(f"{store.path.name}/{label}", store.path.name, label, fold, test=test, note=note)
+
+
+def drawn(labels: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    """Folds "0" to "4", whole groups, classes spread alike; the same each time. ValueError: one group."""
+    from sklearn.model_selection import StratifiedGroupKFold  # slow to import
+
+    often = np.unique(labels, return_counts=True)[1].max()
+    count = min(5, len(np.unique(groups)), int(often))
+    if count < 2:
+        raise ValueError("folds can't be drawn: there must be two groups, and two clips of some class")
+    out = np.empty(len(labels), "<U1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a class with fewer clips than folds
+        for i, (_, rows) in enumerate(
+            StratifiedGroupKFold(count, shuffle=True, random_state=0).split(labels, labels, groups)
+        ):
+            out[rows] = str(i)
+    return out
+
+
 def classified(task: Task) -> None:
     """ValueError where clips don't have one class each, for those who compare by accuracy."""
     if task.kind != "class":
@@ -299,7 +332,7 @@ def columns(
     if not len(rows):
         of = f", of those with {task.where[0]} {task.where[1]!r}" if task.where else ""
         raise ValueError(f"{task.name}: no clip has the label column {task.label!r} filled in{of}")
-    folds = np.asarray(store.values(task.fold))[rows]
+    folds = np.asarray(store.values(task.fold))[rows] if task.fold else np.full(len(rows), "drawn below")
     if not (folds != "").any():
         raise ValueError(
             f"{task.name}: no clip has the fold column {task.fold!r} filled in; is the data set whole? "
@@ -319,6 +352,8 @@ def columns(
         groups = np.asarray(store.values(task.group))[rows]
         # a clip without a group is a group of its own, not one of a big nameless group
         groups = np.where(groups == "", np.char.add("clip ", rows.astype(str)), groups)
+    if not task.fold:
+        folds = drawn(labels[rows], groups)
     return labels[rows], folds, groups, rows
 
 

@@ -1,11 +1,12 @@
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ssl_audio.evaluate import TASKS, Task, columns, find, judge
-from ssl_audio.evaluate.tasks import clips_of
+from ssl_audio.evaluate.tasks import clips_of, own
 
 
 class Columns:
@@ -40,6 +41,31 @@ def test_columns_of_fsdd():
     labels, folds, groups, _ = columns(find("fsdd/speaker"), fsdd())
     assert sorted(set(folds)) == ["0-1", "2-3", "4-5", "6-7", "8-9"] and set(labels) == set("abcdef")
     assert set(groups[folds == "2-3"]) == {"2", "3"}
+
+
+def test_a_store_of_ones_own():
+    """Folds are drawn, whole groups, classes spread alike; or those of a column."""
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(40), 3)
+    kind, part = np.array(list("abcd"))[group % 4], np.where(group < 8, "test", "train")
+    store = Columns(kind=kind, group=group.astype(str), part=part)
+    store.path, store.columns = Path("my sounds"), tuple(store.given)
+    store.names = lambda column: sorted(set(store.given[column]))
+    task = own(store, "kind")
+    labels, folds, groups, rows = columns(task, store)
+    assert (task.name, len(rows), sorted(set(folds))) == ("my sounds/kind", 120, list("01234"))
+    assert all(len(set(folds[groups == g])) == 1 for g in set(groups))
+    assert all((labels[folds == f] == c).sum() == 6 for f in "01234" for c in "abcd")
+    assert (columns(task, store)[1] == folds).all()
+    assert own(store, "kind", "part").test == ("test",) and own(store, "kind", "group").test is None
+    with pytest.raises(ValueError, match="my sounds: no column 'sort'; there are kind, group, part"):
+        own(store, "sort")
+    store.given["group"] = np.full(120, "one")
+    with pytest.raises(ValueError, match="two groups"):
+        columns(task, store)
+    store.given["kind"] = rng.permutation(120).astype(str)
+    with pytest.raises(ValueError, match="two clips of some class"):
+        columns(task, store)
 
 
 def test_clips_without_label_or_group():
