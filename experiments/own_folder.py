@@ -6,7 +6,8 @@
 
 Two crops of about a second from each clip must find each other among the other clips of the batch. What to
 change first: `--optim.steps` (1,000 for a few hundred clips; 10,000 and more for hours of sound),
-`--data.batch`, and `--data.seconds` for the length of sound within which two crops should count as the same.
+`--data.batch`, and `--data.seconds` (1 or more) for the length of sound within which two crops should count
+as the same.
 Set `--watch-label label` to see a kNN accuracy along the way if your folder's sub-folders are labels; it
 never steers the training.
 """

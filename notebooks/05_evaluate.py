@@ -17,7 +17,7 @@
 #
 # Which numbers tell whether an encoder of sound is good, how sure are they, and what changes under another protocol?
 # One encoder, pretrained for about two minutes on recorded instruments that are in the package, is judged in all the
-# ways of this package. To judge your own, set `RUN` to a folder of `ssl-audio train`, and leave the training out.
+# ways of this package. To judge your own, set `RUN` to a folder of `ssl-audio train`: it isn't trained again.
 #
 # Set the environment variable `SSL_AUDIO_TINY=1` to see in seconds that all of it works; its numbers mean nothing.
 
@@ -44,7 +44,7 @@ from ssl_audio.quickstart import experiment
 
 TINY = os.environ.get("SSL_AUDIO_TINY") == "1"
 folder = Path(os.environ.get("SSL_AUDIO_RUNS") or mkdtemp())  # name a folder to resume from it later
-RUN = folder / "run"
+RUN = folder / "evaluated"
 
 # %%
 clips = gm_instruments.clips()
@@ -55,7 +55,9 @@ chosen = dataclasses.replace(
     data=dataclasses.replace(experiment.data, store=str(folder / "store")),
     optim=dataclasses.replace(experiment.optim, steps=100, warmup=10),
 )
-trained, graph, state = pretrain.run(config.tiny(chosen) if TINY else chosen, RUN)
+if RUN.parent == folder:
+    pretrain.run(config.tiny(chosen) if TINY else chosen, RUN)
+trained = config.load_run(RUN)
 
 # %% [markdown]
 # ## Embeddings, once

@@ -8,7 +8,9 @@ they overlap at the best one, waves and phases must both agree.
 """
 
 import csv
+import itertools
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,8 @@ ONE = ((0.8, 0.85), (0.5, 0.96))
 a tone in noise, of the second. Set between strangers and copies on real recordings (results/LOG.md)."""
 LEAST = 0.15
 """Seconds that two clips must overlap."""
+FEW = 50
+"""So few stretches, or clips of the same samples, are all compared with one another."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,9 @@ def candidates(
 
     Of two stores those near to a stretch of b count too: all copies that b has of one clip are found.
     """
-    middle = (a.sum(0) + b.sum(0)) / (len(a) + len(b))  # what all have in common tells nothing
-    a, b = unit(a - middle), unit(b - middle)
+    if len(a) + len(b) > FEW:  # what all have in common tells nothing
+        middle = (a.sum(0) + b.sum(0)) / (len(a) + len(b))
+        a, b = unit(a - middle), unit(b - middle)
     if own:
         return np.unique(np.sort(near(a, b, clip_a), 1), axis=0)
     return np.unique(np.concatenate([near(a, b), near(b, a)[:, ::-1]]), axis=0)
@@ -171,7 +176,10 @@ def halved(cross: Complex[np.ndarray, " f"]) -> Complex[np.ndarray, " f"]:
 
 
 def audit(one: Store, other: Store | None = None) -> list[Pair]:
-    """Pairs of clips that hold the same sound, most alike first: within a store, or between two."""
+    """Pairs of clips that hold the same sound, most alike first: within a store, or between two.
+
+    Clips of nothing but zeros hold none.
+    """
     own = other is None
     stores = [one] if own else [one, other]
     cuts = [Cuts(store) for store in stores]
@@ -196,18 +204,29 @@ def audit(one: Store, other: Store | None = None) -> list[Pair]:
             if waves > known and alike(phases, waves):
                 best[i, j] = waves, begin + delay - start
             progress.advance(job)
+    for cut, rows, digest in zip(cuts, shapes, digests, strict=True):
+        heard = np.bincount(cut.clip, rows.any(1), minlength=len(digest))
+        digest[:] = [d if n else None for d, n in zip(digest, heard, strict=True)]
     copies = same(digests[0], digests[-1], own)
     best |= {key: (1.0, 0.0) for key in copies}
     made = (Pair(i, j, likeness, delay, (i, j) in copies) for (i, j), (likeness, delay) in best.items())
     return sorted(made, key=lambda pair: (-pair.exact, -pair.likeness))
 
 
-def same(a: Sequence[bytes], b: Sequence[bytes], own: bool) -> set[tuple[int, int]]:
-    """Pairs of clips with the same samples."""
-    at: dict[bytes, list[int]] = {}
-    for j, digest in enumerate(b):
-        at.setdefault(digest, []).append(j)
-    return {(i, j) for i, digest in enumerate(a) for j in at.get(digest, ()) if not own or i < j}
+def same(a: Sequence[bytes | None], b: Sequence[bytes | None], own: bool) -> set[tuple[int, int]]:
+    """Pairs of clips with the same samples (None: has none); of very many alike each with the first."""
+    at: dict[bytes, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+    for side, digests in enumerate((a, b)):
+        for i, digest in enumerate(digests):
+            if digest is not None:
+                at[digest][side].append(i)
+    found = set()
+    for left, right in at.values():
+        every = itertools.product(left, right)
+        if len(left) * len(right) > FEW**2:
+            every = [*((left[0], j) for j in right), *((i, right[0]) for i in left)]
+        found |= {(min(i, j), max(i, j)) if own else (i, j) for i, j in every if not own or i != j}
+    return found
 
 
 def across(pairs: Sequence[Pair], folds: Shaped[np.ndarray, " n"]) -> list[Pair]:
@@ -236,7 +255,7 @@ def run(one: Store, other: Store | None = None, *, fold: str = "fold", out: Path
         print(f"{names[0]} = {names[1]}: {how}")
     if len(leaks) > SHOWN:
         print(f"... and {len(leaks) - SHOWN} more" + ("" if out else "; --out FILE.csv gets all"))
-    clips = len({pair.b for pair in leaks})
+    clips = len({pair.b for pair in leaks} | ({pair.a for pair in leaks} if other is None else set()))
     exact = sum(pair.exact for pair in leaks)
     where = f" across values of {fold}" if folds is not None else ""
     print(

@@ -4,7 +4,7 @@ import inspect
 from pathlib import Path
 from types import ModuleType
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from ssl_audio.datasets import corpora, fetch
 from ssl_audio.evaluate.tasks import TASKS
@@ -21,7 +21,8 @@ ASKED = {
 
 def table() -> Table:
     """A line a task: label, main measure, folds, licence, and whether the data set is here."""
-    out, known = Table("task", "label", "measure", "folds", "licence", "here"), corpora()
+    first = Column("task", no_wrap=True, min_width=max(len(task.name) for task in TASKS))
+    out, known = Table(first, "label", "measure", "folds", "licence", "here"), corpora()
     for task in TASKS:
         found = "yes" if place(known[task.dataset]) else ""
         licence = known[task.dataset].LICENCE

@@ -196,8 +196,9 @@ def plan(args: list[str]) -> None:
         """Devices that share the batch; simulated here, none is needed."""
         memory: str = "80GB"
         """Of one device."""
-        peak: float = 312.0
-        """Of one device, TFLOP/s at the run's precision (312: A100 in bfloat16; 989: H100; 275: TPU v4)."""
+        peak: float | None = None
+        """Of one device, TFLOP/s at the run's precision; default an A100's, 312 in bfloat16, 156 else (an
+        H100 has 989 and 494, a TPU v4 275)."""
         utilisation: float = 0.3
         """Share of the peak that the step reaches, 0 to 1; 0.2 to 0.5 is usual."""
         hours: float = 0.0
@@ -205,7 +206,8 @@ def plan(args: list[str]) -> None:
 
     options = tyro.cli(Options, args=args[1:], default=Options(experiment), prog=f"ssl-audio plan {args[0]}")
     given = re.fullmatch(r"([\d.]+)\s*([MGT])i?B", options.memory.strip(), re.IGNORECASE)
-    if not given or options.devices < 1 or not 0 < options.utilisation <= 1 or options.peak <= 0:
+    peak = options.peak or (312.0 if options.experiment.precision == "bfloat16" else 156.0)
+    if not given or options.devices < 1 or not 0 < options.utilisation <= 1 or peak <= 0:
         raise ValueError("memory is like 80GB, devices 1 or more, peak above 0, utilisation between 0 and 1")
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", options.devices)
@@ -213,7 +215,7 @@ def plan(args: list[str]) -> None:
 
     found = plan(options.experiment, options.devices)
     size = float(given[1]) * 1024 ** ("MGT".index(given[2].upper()) + 2)
-    peak = options.peak * 1e12
+    peak *= 1e12
     show(
         options.experiment,
         found,
@@ -358,6 +360,8 @@ def compare(args: list[str]) -> None:
         from ssl_audio import compare
         from ssl_audio.datasets import corpora
 
+        if not tasks:
+            raise ValueError("--tasks: give one or several; `ssl-audio tasks` lists them")
         compare.run(first, second, tasks, corpora(), out)
 
     parse(go, args, "compare")
@@ -396,6 +400,8 @@ def clusters(args: list[str]) -> None:
         from ssl_audio.embed import embed
         from ssl_audio.explore import clusters
 
+        if out.suffix != ".html" or not out.absolute().parent.is_dir():
+            raise ValueError(f"{out}: must end in .html, in a folder that is there")
         sounds = Store(store)
         labels = sounds.values(label) if label else None  # a wrong column fails before anything is embedded
         title = f"Clusters of {store.name} by {run.name}"
@@ -535,7 +541,9 @@ def labels(args: list[str]) -> None:
         from ssl_audio.evaluate.tasks import find
 
         found = find(task)
-        if min(*counts, draws) < 1:
+        if not runs:
+            raise ValueError("give the folders of one or several runs")
+        if not counts or min(*counts, draws) < 1:
             raise ValueError(f"counts {counts}, draws {draws}: must be 1 or more")
         store = pretrain.prepared(found, load_run(runs[0]).frontend.rate, corpora())
         label_efficiency.run(runs, store, found, counts=counts, draws=draws, out=out)

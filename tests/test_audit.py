@@ -84,6 +84,36 @@ def test_the_same_samples_are_told_and_come_first(stores):
     assert (pairs[0].likeness, pairs[0].delay) == (1.0, 0.0)
 
 
+def test_two_clips_alone_are_compared(tmp_path):
+    """There is no crowd to tell them from."""
+    rng = np.random.default_rng(0)
+    wave = np.convolve(rng.standard_normal(8000), np.ones(8) / 8, "same") * 0.3
+    quiet = 0.5 * wave + 1e-4 * rng.standard_normal(8000)
+    clips = {}
+    for name, x in (("a", wave), ("b", quiet), ("silence 1", 0 * wave), ("silence 2", 0 * wave)):
+        soundfile.write(tmp_path / f"{name}.wav", x, 8000, "FLOAT")
+        clips[name] = Clip(tmp_path / f"{name}.wav", name=name)
+
+    def store(*names):
+        build([clips[name] for name in names], tmp_path / "-".join(names), rate=8000, workers=1)
+        return Store(tmp_path / "-".join(names))
+
+    (pair,) = audit.audit(store("a"), store("b"))
+    assert pair.likeness > 0.99 and not pair.exact
+    (pair,) = audit.audit(store(*clips))
+    assert (pair.a, pair.b, pair.exact) == (0, 1, False)  # and silence is no copy of silence
+
+
+def test_clips_of_the_same_samples():
+    names = [b"x", b"y", b"x", None, None, b"x"]
+    assert audit.same(names, names, True) == {(0, 2), (0, 5), (2, 5)}
+    assert audit.same([b"x", None], names, False) == {(0, 0), (0, 2), (0, 5)}
+    many = [b"x"] * 1000
+    found = audit.same(many, many, True)
+    assert found == {(0, i) for i in range(1, 1000)}
+    assert {j for _, j in audit.same(many, many, False)} == set(range(1000))
+
+
 def test_stretches_cover_a_long_clip():
     for seconds in (0.1, 2.0, 2.5, 7.3):
         found = audit.starts(seconds)

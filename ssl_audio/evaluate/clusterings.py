@@ -56,6 +56,10 @@ def spaces(x: Float[np.ndarray, "n d"], seed: int = 0) -> dict[str, Float[np.nda
     }
 
 
+WARD = 10_000
+"""Clips whose distances to one another fit into the memory: 0.8 GB."""
+
+
 def components(z: Float[np.ndarray, "n d"], seed: int, whiten: bool = False) -> Float[np.ndarray, "n _"]:
     """The first principal components, at most 50."""
     return PCA(min(COMPONENTS, *z.shape, len(z) - 1), whiten=whiten, random_state=seed).fit_transform(z)
@@ -63,15 +67,17 @@ def components(z: Float[np.ndarray, "n d"], seed: int, whiten: bool = False) -> 
 
 def clusterings(x: Float[np.ndarray, "n d"], k: int, seeds: int = 5, seed: int = 0) -> Iterator[Clustering]:
     """k-means with k clusters in every space, from `seeds` seeds (3 starts each); then Ward's tree cut into
-    k, and HDBSCAN, which finds k itself, on the principal components of what is standardised."""
+    k (of at most `WARD` clips), and HDBSCAN, which finds k itself, on the principal components of what is
+    standardised."""
     for name, z in (found := spaces(x, seed)).items():
         each = [KMeans(k, n_init=3, random_state=seed * seeds + i).fit_predict(z) for i in range(seeds)]
         yield made("k-means", name, z, each)
     z = found["standardised, length 1"]
     few = components(z, seed)
     name = f"standardised, length 1, {few.shape[1]} components"
-    yield made("Ward", name, few, [AgglomerativeClustering(k).fit_predict(few)])
-    least = max(5, len(x) // 100)
+    if len(x) <= WARD:
+        yield made("Ward", name, few, [AgglomerativeClustering(k).fit_predict(few)])
+    least = min(len(x), max(5, len(x) // 100))
     yield made("HDBSCAN", name, few, [HDBSCAN(min_cluster_size=least, copy=True).fit_predict(few)])
 
 

@@ -61,6 +61,8 @@ def clusters(
     if k is None:
         best = max(found, key=lambda c: -np.inf if np.isnan(c.silhouette) else c.silhouette)
         k = best.k if labels is None else len(np.unique(labels[known]))
+        if k < 2:
+            raise ValueError(f"all clips have one {label!r}, so there is nothing to compare with; give --k")
     ways = []
     with bar() as progress:
         job = progress.add_task("ways to cluster", total=WAYS)

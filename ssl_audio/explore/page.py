@@ -160,7 +160,7 @@ def lede(result: Mapping[str, Any], store, embedding) -> str:
     optim, data = experiment.get("optim", {}), experiment.get("data", {})
     first = (
         f"{kind('encoder')} was pretrained by {kind('method')} "
-        f"{'with the labels ' + escape(data['label']) if data.get('label') else 'without any label'}: "
+        f"{'with the labels ' + data['label'] if data.get('label') else 'without any label'}: "
         f"{optim.get('steps', '?')} steps, each on "
         f"{data.get('batch', '?')} crops of {data.get('seconds', '?')} s."
     )
@@ -182,8 +182,8 @@ def collapsed(lines: Sequence[Mapping[str, Any]]) -> str:
     if not steps:
         return ""
     return (
-        f"<p class=alarm><strong>Collapse alarm</strong> at step {', '.join(steps[:8])}: the embeddings "
-        f"lay in one point "
+        f"<p class=alarm><strong>Collapse alarm</strong> at step {', '.join(steps[:8])}"
+        f"{' and later' if len(steps) > 8 else ''}: the embeddings, or what is predicted, lay in one point "
         "or along one line, so what follows may say little about the method.</p>"
     )
 
