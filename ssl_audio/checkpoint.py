@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
+from jax.sharding import NamedSharding, PartitionSpec
 
 from ssl_audio.config import Experiment, digest
 
@@ -64,9 +65,14 @@ class Checkpoints:
         A damaged one is named through `warn` and the one before it used; if all are damaged that is an error,
         since to begin anew in silence would overwrite what may still be mended. So is another frontend.
         """
-        target = {"state": like, "checksum": jax.ShapeDtypeStruct((), jnp.uint32)}
+        where = [x.sharding for x in jax.tree.leaves(like) if getattr(x, "sharding", None) is not None]
+        # of each array: without it orbax looks for the devices that saved it, which may be another pod's
+        every = where[0] if where else None
+        if isinstance(every, NamedSharding):
+            every = NamedSharding(every.mesh, PartitionSpec())
+        target = {"state": like, "checksum": jax.ShapeDtypeStruct((), jnp.uint32, sharding=every)}
         target = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None)), target
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", every)), target
         )
         steps, other = self.steps(), False
         for step in reversed(steps):
