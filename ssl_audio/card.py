@@ -15,6 +15,7 @@ from ssl_audio.audio.store import Store
 from ssl_audio.disk import write
 from ssl_audio.embed import restore
 from ssl_audio.evaluate.tasks import TASKS
+from ssl_audio.pretrain import stores_of
 from ssl_audio.train import parameters
 
 
@@ -70,9 +71,13 @@ def described(experiment: config.Experiment) -> list[tuple[str, Any]]:
 
 
 def sound(run: Path, experiment: config.Experiment) -> str:
-    """What was heard in pretraining: the store's name and hash, and if it is still there its clips, hours and
-    licences."""
-    path, digest = Path(experiment.data.store), (run / "store.txt").read_text(encoding="utf-8")[:16]
+    """What was heard in pretraining, the background too: each store's name and hash, and if it is still there
+    its clips, hours and licences."""
+    return "; background: ".join(told(path, digest) for path, digest in stores_of(run, experiment))
+
+
+def told(path: Path, digest: str) -> str:
+    """One store in words."""
     words = f"{path.name} (hash {digest})"
     if not (path / "manifest.json").is_file() or not Store(path).hash.startswith(digest):
         return words

@@ -308,8 +308,17 @@ def origin(run: Path, experiment: Experiment, store: Store, checkpoint: str) -> 
 
 
 def pretrained_on(run: Path, experiment: Experiment) -> str:
-    """What a run was pretrained on: its store's name and the start of that store's hash, no path."""
-    return f"{Path(experiment.data.store).name} {(run / 'store.txt').read_text(encoding='utf-8')[:16]}"
+    """What a run was pretrained on: names of its store and of its background's, each with the start of its
+    hash, no path."""
+    return ", background ".join(f"{path.name} {digest}" for path, digest in stores_of(run, experiment))
+
+
+def stores_of(run: Path, experiment: Experiment) -> list[tuple[Path, str]]:
+    """Where a run's store, and its background's, was, and the first 16 digits of its hash."""
+    data = experiment.data
+    paths = [data.store, *([data.background] if data.background else [])]
+    digests = (run / "store.txt").read_text(encoding="utf-8").split()
+    return [(Path(path), digest[:16]) for path, digest in zip(paths, digests, strict=True)]
 
 
 def show(records: list[dict]) -> None:

@@ -1,8 +1,10 @@
 """The model card: its front matter is what the hub reads, its numbers those of the records."""
 
+import dataclasses
 import json
 
 import pytest
+from toys import experiment, make_store, wavs
 
 from ssl_audio import card
 
@@ -34,6 +36,16 @@ def test_the_hub_reads_the_results():
         ("esc50", "esc50", "knn_accuracy"): 0.25,
         ("fsdd", "fsdd/digit", "accuracy"): 0.75,
     }
+
+
+def test_the_background_was_heard_too(tmp_path):
+    """A store that is still there is described, of one that is gone the name and the hash."""
+    store = make_store(wavs(tmp_path / "wavs", takes=1), tmp_path / "sounds")
+    (tmp_path / "store.txt").write_text(f"{store.hash}\n{'b' * 64}\n")
+    data = dataclasses.replace(experiment().data, store=str(store.path), background="gone/rain")
+    words = card.sound(tmp_path, dataclasses.replace(experiment(), data=data))
+    assert words.startswith(f"sounds (hash {store.hash[:16]}), {len(store)} clips")
+    assert words.endswith(f"; background: rain (hash {'b' * 16})")
 
 
 def test_the_table_holds_the_floors_and_the_differences_in_words():
