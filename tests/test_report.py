@@ -407,11 +407,17 @@ def test_lengths_must_agree(tmp_path, made):
 def test_a_methods_number_stands_behind_its_name():
     text = "| A | `file` | `a` not run |\n| B | `b` 0.111 |\n`a` not run\n"
     common = {"metric": "accuracy", "task": "fsdd/digit-loso"}
-    record = lambda system, value, **other: common | {"system": system, "value": value} | other
+    record = lambda system, value, seed=0, **other: (
+        common | {"system": system, "value": value, "seed": seed} | other
+    )
     others = record("a", 0.9, metric="knn accuracy"), record("a", 0.9, task="esc50")
-    made = report.filled(text, [record("a", 0.5), record("a", 0.6), *others])
+    older = (
+        record("a", 0.1, data="of before"),
+        record("a", 0.2, data="d"),
+    )
+    made = report.filled(text, [*older, record("a", 0.5, data="d"), record("a", 0.6, 1, data="d"), *others])
     assert made == "| A | `file` | `a` 0.550 |\n| B | `b` not run |\n`a` not run\n"
-    assert report.filled(made, [record("a", 0.5), record("a", 0.6)]) == made
+    assert report.filled(made, [record("a", 0.5), record("a", 0.6, 1)]) == made
 
 
 def test_the_readme_names_every_method_and_the_numbers_are_the_records():

@@ -287,7 +287,7 @@ def own(store: Any, label: str, fold: str = "") -> Task:
             raise ValueError(f"{store.path}: no column {column!r}; there are {', '.join(store.columns)}")
     test = ("test",) if fold and "test" in store.names(fold) else None
     note = f"folds of the column {fold!r}" if fold else "5 folds drawn, whole groups, classes spread alike"
-    return Task(f"{store.path.name}/{label}", store.path.name, label, fold, test=test, note=note)
+    return Task(f"{store.path.name}/{label}", str(store.path), label, fold, test=test, note=note)
 
 
 def drawn(labels: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
