@@ -171,7 +171,10 @@ def train(args: list[str]) -> None:
     experiment = tiny(options.experiment) if options.tiny else options.experiment
     run = options.run or Path("runs") / (experiment.name + "-tiny" * options.tiny)
     pretrain.run(experiment, run, source=Path(args[0]), wandb=options.track == "wandb")
-    print(f"done: {run}; next: ssl-audio evaluate {run} --tasks ...  or  ssl-audio embed {run} --store STORE")
+    print(
+        f"done: {run}; next: ssl-audio evaluate {run} --store {experiment.data.store}  or  --tasks ...; "
+        f"ssl-audio embed {run} --store STORE"
+    )
 
 
 def plan(args: list[str]) -> None:

@@ -285,6 +285,8 @@ def own(store: Any, label: str, fold: str = "") -> Task:
     for column in filter(None, (label, fold)):
         if column not in store.columns:
             raise ValueError(f"{store.path}: no column {column!r}; there are {', '.join(store.columns)}")
+    if fold and not store.names(fold):
+        raise ValueError(f"{store.path}: no clip has the column {fold!r} filled in; leave the folds out")
     test = ("test",) if fold and "test" in store.names(fold) else None
     note = f"folds of the column {fold!r}" if fold else "5 folds drawn, whole groups, classes spread alike"
     return Task(f"{store.path.name}/{label}", str(store.path), label, fold, test=test, note=note)

@@ -60,6 +60,10 @@ def test_a_store_of_ones_own():
     assert own(store, "kind", "part").test == ("test",) and own(store, "kind", "group").test is None
     with pytest.raises(ValueError, match="my sounds: no column 'sort'; there are kind, group, part"):
         own(store, "sort")
+    store.given["part"] = np.full(120, "")
+    store.names = lambda column: sorted(set(store.given[column]) - {""})
+    with pytest.raises(ValueError, match="no clip has the column 'part' filled in; leave the folds out"):
+        own(store, "kind", "part")
     store.given["group"] = np.full(120, "one")
     with pytest.raises(ValueError, match="two groups"):
         columns(task, store)
