@@ -202,8 +202,8 @@ for name, method in tried.items():
 # - **effective rank**, how many directions the embeddings use; near 1 they lie on a line;
 # - **online kNN**, whether a clip's nearest neighbours are of its instrument family; labels serve this look only.
 #
-# A red line is an alarm: the embeddings' spread below 0.05, the other below 0.1, or a rank below 2. Behind a dead projection the encoder may still
-# look alive for long, so watch both spreads.
+# A red line is an alarm: the embeddings' spread below 0.05, the other below 0.1, or a rank below 2. Behind a dead
+# projection the encoder may still look alive for long, so watch both spreads.
 
 # %%
 runs = {name: metrics(folder / name.replace(" ", "_") / "metrics.jsonl") for name in tried}

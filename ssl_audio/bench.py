@@ -8,10 +8,8 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ssl_audio import config, pretrain, provenance, report
-from ssl_audio.audio.batches import Batches
 from ssl_audio.audio.store import Store
 from ssl_audio.config import Experiment
 from ssl_audio.disk import write
@@ -19,7 +17,7 @@ from ssl_audio.embed import embed, logmel
 from ssl_audio.evaluate.judging import judge
 from ssl_audio.evaluate.tasks import Task, classified, columns
 from ssl_audio.explore.plots import comparison
-from ssl_audio.train import Diverged, fresh, make_step, parameters, placed, start
+from ssl_audio.train import Diverged, batches_of, layout, make_step, parameters, start
 
 STRENGTHS = (0.01, 0.1, 1.0)
 """Values of C of the linear probe: fewer than `ssl-audio evaluate` tries, at a third of the time."""
@@ -27,16 +25,10 @@ STRENGTHS = (0.01, 0.1, 1.0)
 
 def timed(experiment: Experiment, store: Store, minutes: float, measured: int = 8) -> int:
     """As many steps as this machine makes in so many minutes, compilation not counted."""
-    mesh = Mesh(np.array(jax.devices()), ("data",))
-    sharding = placed(jax.eval_shape(lambda: fresh(experiment)), mesh)
+    _, sharding, rows = layout(experiment, jax.devices())
     graph, state = start(experiment, sharding)
-    step, data = make_step(experiment, graph, sharding), experiment.data
-    samples, label = round(data.seconds * store.rate), data.label or None
-    noise = Store(data.background) if data.background else None
-    batches = Batches(
-        store, samples=samples, batch=data.batch, seed=0, short=data.short, background=noise, labels=label
-    )
-    batch = jax.device_put(batches[0], NamedSharding(mesh, PartitionSpec("data")))
+    step = make_step(experiment, graph, sharding)
+    batch = jax.device_put(batches_of(experiment, store)[0], rows)
 
     times = []
     for _ in range(3 + measured):

@@ -323,7 +323,8 @@ def evaluate(args: list[str]) -> None:
             raise ValueError("nothing to judge on: name --tasks, or a --store of your own and its --label")
         if store is not None and run.is_file():
             raise ValueError(f"{run}: on a store of your own only runs are judged, no files of embeddings")
-        mine = (own(Store(store), label, fold), Store(store)) if store is not None else None
+        sounds = None if store is None else Store(store)
+        mine = None if sounds is None else (own(sounds, label, fold), sounds)
         if page and run.is_file():
             raise ValueError(f"{run}: a page is of a run, whose sounds and checkpoint are here")
         for name in dict.fromkeys(find(name).dataset for name in tasks):

@@ -5,12 +5,11 @@ import math
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 from rich.table import Table
 
 from ssl_audio.config import Experiment
-from ssl_audio.train import fresh, make_step, parameters, placed, structure
+from ssl_audio.train import layout, make_step, parameters, structure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +50,7 @@ def lower(experiment: Experiment, devices: int):
         raise ValueError(
             f"a batch of {experiment.data.batch} can't be shared by {devices} devices; choose a multiple"
         )
-    mesh = Mesh(np.array(jax.devices()[:devices]), ("data",))
-    state, rows = jax.eval_shape(lambda: fresh(experiment)), NamedSharding(mesh, PartitionSpec("data"))
-    sharding = placed(state, mesh)
+    state, sharding, rows = layout(experiment, jax.devices()[:devices])
     state = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, sharding)
     data = experiment.data
     sound = (data.batch, round(data.seconds * experiment.frontend.rate))

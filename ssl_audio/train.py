@@ -6,7 +6,7 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -247,23 +247,17 @@ def train(
         )
     if len(store) < 2:
         raise ValueError(f"{store.path}: {len(store)} clip; pretraining needs two at least")
-    mesh = Mesh(np.array(jax.devices() if devices is None else devices), ("data",))
-    sharding = placed(jax.eval_shape(lambda: fresh(experiment)), mesh)
-    everywhere, rows = sharding.step, NamedSharding(mesh, PartitionSpec("data"))
+    _, sharding, rows = layout(experiment, jax.devices() if devices is None else devices)
+    everywhere, size = sharding.step, rows.mesh.size
     data, last = experiment.data, experiment.optim.steps
-    if data.batch % mesh.size:
-        raise ValueError(f"a batch of {data.batch} can't be shared by {mesh.size} devices; choose a multiple")
-    samples = round(data.seconds * store.rate)
-    noise = Store(data.background) if data.background else None
-    batches = Batches(
-        store, samples=samples, batch=data.batch, seed=experiment.seed, short=data.short, background=noise,
-        labels=data.label or None,
-    )  # fmt: skip
+    if data.batch % size:
+        raise ValueError(f"a batch of {data.batch} can't be shared by {size} devices; choose a multiple")
+    batches = batches_of(experiment, store)
     graph, state = start(experiment, sharding)
     step_fn, watch_fn = make_step(experiment, graph, sharding), make_watch(experiment, graph, everywhere)
     refits = getattr(experiment.method, "refits", lambda step: 0)
     refit_fn = make_refit(experiment, graph, sharding) if hasattr(experiment.method, "refits") else None
-    watched = watch_batch(experiment, store, samples)
+    watched = watch_batch(experiment, store, round(data.seconds * store.rate))
     waves = [jax.device_put(part, everywhere) for part in alike(watched["wave"], LOOK)]
 
     def put(batch):  # every host holds its rows; together they are the global batch
@@ -346,6 +340,22 @@ def train(
             pending.append((step + 1, logs))
             flush(step)
     return graph, state
+
+
+def layout(experiment: Experiment, devices: Sequence) -> tuple[State, State, NamedSharding]:
+    """(shapes of the state, where its arrays lie, where a batch's rows lie) on devices that share a batch."""
+    mesh, shapes = Mesh(np.array(devices), ("data",)), jax.eval_shape(lambda: fresh(experiment))
+    return shapes, placed(shapes, mesh), NamedSharding(mesh, PartitionSpec("data"))
+
+
+def batches_of(experiment: Experiment, store) -> Batches:
+    """What an experiment hears of a store, with its background and its labels."""
+    data = experiment.data
+    noise = Store(data.background) if data.background else None
+    return Batches(
+        store, samples=round(data.seconds * store.rate), batch=data.batch, seed=experiment.seed,
+        short=data.short, background=noise, labels=data.label or None,
+    )  # fmt: skip
 
 
 def alike(rows: np.ndarray, most: int) -> list[np.ndarray]:

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from ssl_audio.evaluate import linear, stats
 from ssl_audio.evaluate.classes import f1, ratio
-from ssl_audio.evaluate.events import Event, Timing, by_event, by_segment, from_frames
+from ssl_audio.evaluate.events import Event, Timing, by_event, by_segment, from_frames, lasting
 from ssl_audio.evaluate.folds import Split, finite, inner, splits, standardise
 from ssl_audio.evaluate.record import Sheet, protocol_of
 from ssl_audio.evaluate.tagging import DRAWS
@@ -108,8 +108,8 @@ def detect(
         plain, out = basis @ w[:-1], []
         for rows in (slice(frames.starts[i], frames.starts[i + 1]) for i in clips):
             p = expit(standard(frames.x[rows]) @ plain + w[-1])
-            each = (from_frames(p, frames.times[rows], labels, 0.5, timing.smooth, least) for least in leasts)
-            out.append(list(each))
+            each = from_frames(p, frames.times[rows], labels, 0.5, timing.smooth)
+            out.append([lasting(each, least) for least in leasts])
         return out
 
     parts = inner(folds, groups, split)
@@ -233,6 +233,7 @@ def judge(
             about = {"chosen": chosen[name]} if metric == "onset F1" and name in chosen else {}
             protocol = fitted if name in systems else floor
             sheet.add(name, metric, value[name][metric], spread[name][metric], protocol, **about)
+    parts = [np.isin(np.unique(group), groups[split.test]) for split in todo]
     for kind in [kind for kind in PUBLISHED if kind in more]:
         from ssl_audio.evaluate.protocols import KINDS  # which needs jax
         from ssl_audio.evaluate.protocols.hear_events import predict
@@ -243,7 +244,6 @@ def judge(
                 frames, events, folds, groups, timing=task.timing, test=task.test, seed=seed, form=form
             )
             table = counts(wanted, [clips[i] for i in tested], labels, group, near)
-            parts = [np.isin(np.unique(group), groups[split.test]) for split in todo]
             often = stats.draws(np.ones(len(table), np.int64), DRAWS, seed)
             drawn = np.concatenate([over(some, table, parts) for some in often])
             mean = float(over(np.ones((1, len(table)), np.int64), table, parts)[0])

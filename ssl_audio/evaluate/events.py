@@ -167,7 +167,10 @@ def from_frames(
     out = []
     for c, label in enumerate(labels):
         for first, end in zip(np.flatnonzero(edges[:, c] > 0), np.flatnonzero(edges[:, c] < 0), strict=True):
-            onset, offset = float(times[first]), float(times[end - 1])
-            if offset - onset >= least:
-                out.append(Event(onset, offset, label))
-    return sorted(out)
+            out.append(Event(float(times[first]), float(times[end - 1]), label))
+    return lasting(sorted(out), least)
+
+
+def lasting(events: Sequence[Event], least: float) -> list[Event]:
+    """Those of at least so many seconds."""
+    return [event for event in events if event.offset - event.onset >= least]

@@ -334,7 +334,13 @@ def columns(
     if not len(rows):
         of = f", of those with {task.where[0]} {task.where[1]!r}" if task.where else ""
         raise ValueError(f"{task.name}: no clip has the label column {task.label!r} filled in{of}")
-    folds = np.asarray(store.values(task.fold))[rows] if task.fold else np.full(len(rows), "drawn below")
+    if task.group is None:
+        groups = rows.astype(str)
+    else:
+        groups = np.asarray(store.values(task.group))[rows]
+        # a clip without a group is a group of its own, not one of a big nameless group
+        groups = np.where(groups == "", np.char.add("clip ", rows.astype(str)), groups)
+    folds = np.asarray(store.values(task.fold))[rows] if task.fold else drawn(labels[rows], groups)
     if not (folds != "").any():
         raise ValueError(
             f"{task.name}: no clip has the fold column {task.fold!r} filled in; is the data set whole? "
@@ -342,20 +348,12 @@ def columns(
         )
     if task.without:
         kept = ~np.isin(folds, task.without)
-        rows, folds = rows[kept], folds[kept]
+        rows, folds, groups = rows[kept], folds[kept], groups[kept]
     if task.values_per_fold > 1:
         names, code = np.unique(folds, return_inverse=True)
         first = code // task.values_per_fold * task.values_per_fold
         last = np.minimum(first + task.values_per_fold, len(names)) - 1
         folds = np.array([f"{a}-{b}" for a, b in zip(names[first], names[last], strict=True)])
-    if task.group is None:
-        groups = rows.astype(str)
-    else:
-        groups = np.asarray(store.values(task.group))[rows]
-        # a clip without a group is a group of its own, not one of a big nameless group
-        groups = np.where(groups == "", np.char.add("clip ", rows.astype(str)), groups)
-    if not task.fold:
-        folds = drawn(labels[rows], groups)
     return labels[rows], folds, groups, rows
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Shaped
 from scipy.special import expit
 
 from ssl_audio.evaluate.detection import Frames, active
-from ssl_audio.evaluate.events import Event, Timing, by_event, from_frames
+from ssl_audio.evaluate.events import Event, Timing, by_event, from_frames, lasting
 from ssl_audio.evaluate.protocols import hear
 from ssl_audio.evaluate.protocols.parts import Part, each, parts
 
@@ -55,12 +55,12 @@ def predict(
         some = np.split(rows, range(CHUNK, len(rows), CHUNK))
         return np.concatenate([np.asarray(forward(net, jnp.asarray(frames.x[r], jnp.float32))) for r in some])
 
-    def made(score, clips, least):
-        """The events of clips, whose frames' scores come after one another."""
+    def made(score, clips):
+        """The events of clips, however short; their frames' scores come after one another."""
         cuts = np.cumsum([bounds[i].stop - bounds[i].start for i in clips])[:-1]
         split = np.split(expit(score), cuts)
         return [
-            from_frames(p, frames.times[bounds[i]], labels, 0.5, timing.smooth, least)
+            from_frames(p, frames.times[bounds[i]], labels, 0.5, timing.smooth)
             for i, p in zip(clips, split, strict=True)
         ]
 
@@ -81,10 +81,11 @@ def predict(
                     state, x, truth, key, jnp.int32(done), jnp.float32(point.rate),
                     count=timing.every, several=True, form=form,
                 )  # fmt: skip
-                score = scores(state[0], part.valid)
-                now = [(f1(wanted, made(score, clips.valid, least), labels, timing), least)
-                       for least in timing.least]  # fmt: skip
-                quality, least = max(now)  # of equals the longer, as the kit
+                given = made(scores(state[0], part.valid), clips.valid)
+                quality, least = max(  # of equals the longer, as the kit
+                    (f1(wanted, [lasting(clip, least) for clip in given], labels, timing), least)
+                    for least in timing.least
+                )
                 waited = 0 if quality > best[0] else waited + 1
                 best = (quality, state[0], least) if quality > best[0] else best
                 if waited == hear.PATIENCE:
@@ -93,7 +94,8 @@ def predict(
 
         (net, least), point = search.of(fitted)
         score = scores(net, part.test)
-        found.update(zip(clips.test.tolist(), made(score, clips.test, least), strict=True))
+        given = [lasting(clip, least) for clip in made(score, clips.test)]
+        found.update(zip(clips.test.tolist(), given, strict=True))
         return score, (point, least)
 
     rows = [Part(p.name, *map(frames.rows, p[1:])) for p in todo]
