@@ -81,7 +81,8 @@ def run(
     for number, (seed, chosen) in enumerate(todo):
         folder = runs / f"{chosen.name}-{seed}"
         data = dataclasses.replace(chosen.data, store=str(heard.path))
-        watch = chosen.watch_label if chosen.watch_label in heard.columns else ""  # another set has others
+        # another set has other labels than those that the file's author had in mind
+        watch = next((c for c in (chosen.watch_label, tasks[0][0].label) if c in heard.columns), "")
         chosen = dataclasses.replace(chosen, seed=seed, data=data, watch_label=watch)
         if (folder / "experiment.json").is_file():  # `pretrain` compares all but the number of steps
             began = config.load_run(folder).optim.steps

@@ -1,7 +1,10 @@
 """The command line: `ssl-audio <verb>`. Each verb is a function here; what it does is in the package."""
 
+import dataclasses
 import os
 import sys
+from collections.abc import Collection
+from pathlib import Path
 
 
 def main(args: list[str] | None = None) -> None:
@@ -67,6 +70,42 @@ def parse(function, args: list[str], verb: str):
     return tyro.cli(function, args=args, prog=f"ssl-audio {verb}")
 
 
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """A store of your own, whose labels are to be told; beside tasks or in their place."""
+
+    store: Path | None = None
+    """Its folder, at the rate that the runs were trained at."""
+    label: str = "label"
+    """Column to tell; "label" are the sub-folders."""
+    fold: str = ""
+    """Column of the folds ("test" is tested alone, if there); default five folds that keep each group (of a
+    folder: each file) on one side."""
+
+    def opened(self, tasks: Collection[str]):
+        """Its task and the store; None: none is given. ValueError: no task is given either."""
+        from ssl_audio.audio.store import Store
+        from ssl_audio.evaluate.tasks import own
+
+        if self.store is None:
+            if not tasks:
+                raise ValueError(
+                    "nothing to judge on: name tasks (`ssl-audio tasks` lists them), or a --store of your "
+                    "own and its --label"
+                )
+            return None
+        store = Store(self.store)
+        return own(store, self.label, self.fold), store
+
+
+OWN = Own()
+
+
+def named(kind: str, mine) -> Path:
+    """Where records of a comparison go: those of a store of one's own to a file of its own."""
+    return Path("results") / f"{mine[1].path.name + '-' if mine else ''}{kind}.json"
+
+
 # ---- verbs
 # ------------------------------------------------------------------------------------------------------
 
@@ -81,7 +120,6 @@ def quickstart(args: list[str]) -> None:
 def store(args: list[str]) -> None:
     """Decode a folder, a CSV or a known data set once, into a store."""
     import inspect
-    from pathlib import Path
     from typing import Annotated
 
     import tyro
@@ -133,7 +171,6 @@ def store(args: list[str]) -> None:
 def train(args: list[str]) -> None:
     """Pretrain the experiment of a Python file; the same command resumes it."""
     import dataclasses
-    from pathlib import Path
     from typing import Annotated, Literal
 
     import tyro
@@ -231,7 +268,6 @@ def plan(args: list[str]) -> None:
 
 def embed(args: list[str]) -> None:
     """Embeddings of a store by a run, or by any function of yours, as .npz or .parquet."""
-    from pathlib import Path
     from typing import Annotated, Literal
 
     import tyro
@@ -269,7 +305,6 @@ def embed(args: list[str]) -> None:
 
 def evaluate(args: list[str]) -> None:
     """Judge a run, or anybody's embeddings, on tasks; records go to results/."""
-    from pathlib import Path
     from typing import Annotated
 
     import tyro
@@ -281,9 +316,7 @@ def evaluate(args: list[str]) -> None:
         run: Annotated[Path, tyro.conf.Positional],
         /,
         tasks: tuple[str, ...] = (),
-        store: Path | None = None,
-        label: str = "label",
-        fold: str = "",
+        own: Annotated[Own, tyro.conf.OmitArgPrefixes] = OWN,
         more: tuple[More, ...] = (),
         page: bool = False,
         balance: Balance = "none",
@@ -297,11 +330,6 @@ def evaluate(args: list[str]) -> None:
                 or .csv (a column name or path; all other columns of numbers are the embedding). Names are
                 those of the sound files.
             tasks: such as gm/family fsdd/digit-loso esc50; `ssl-audio tasks` lists them.
-            store: folder of a store of your own, at the run's rate, whose label is to be told; beside tasks
-                or in their place.
-            label: of that store, the column to tell; "label" are the sub-folders.
-            fold: of that store, the column of the folds ("test" is tested alone, if there); default five
-                folds that keep each group (of a folder: each file) on one side.
             more: measures beside these: ridge and svm (probes), few-shot (5 clips of each of 5 classes),
                 retrieval (mAP and R@1 of every clip asking for the others); hear, x-ares, evar, marble and
                 beans (the benchmarks' probes as published, their faults kept), the same with -strict (without
@@ -314,24 +342,18 @@ def evaluate(args: list[str]) -> None:
             results: folder whose <experiment>.json gets the records.
         """
         from ssl_audio import outside, pretrain
-        from ssl_audio.audio.store import Store
         from ssl_audio.catalogue import caution
         from ssl_audio.datasets import corpora
-        from ssl_audio.evaluate.tasks import find, own
+        from ssl_audio.evaluate.tasks import find
 
-        if not tasks and store is None:
-            raise ValueError("nothing to judge on: name --tasks, or a --store of your own and its --label")
-        if store is not None and run.is_file():
-            raise ValueError(f"{run}: on a store of your own only runs are judged, no files of embeddings")
-        sounds = None if store is None else Store(store)
-        mine = None if sounds is None else (own(sounds, label, fold), sounds)
+        mine = own.opened(tasks)
         if page and run.is_file():
             raise ValueError(f"{run}: a page is of a run, whose sounds and checkpoint are here")
         for name in dict.fromkeys(find(name).dataset for name in tasks):
             if said := caution(corpora()[name].LICENCE):
                 print(f"note: {name}: {said}")
         if run.is_file():
-            for records in outside.evaluate(run, tasks, results, corpora(), more, balance):
+            for records in outside.evaluate(run, tasks, results, corpora(), more, balance, mine):
                 pretrain.show(records)
         else:
             pretrain.evaluate(run, tasks, results, corpora(), more, page, balance, mine)
@@ -341,7 +363,6 @@ def evaluate(args: list[str]) -> None:
 
 def compare(args: list[str]) -> None:
     """Two runs, or files of embeddings, on the same clips: paired differences and tests."""
-    from pathlib import Path
     from typing import Annotated
 
     import tyro
@@ -350,7 +371,8 @@ def compare(args: list[str]) -> None:
         first: Annotated[Path, tyro.conf.Positional],
         second: Annotated[Path, tyro.conf.Positional],
         /,
-        tasks: tuple[str, ...],
+        tasks: tuple[str, ...] = (),
+        own: Annotated[Own, tyro.conf.OmitArgPrefixes] = OWN,
         out: Path | None = None,
     ) -> None:
         """Is the first better than the second? By the linear probe, clip by clip.
@@ -364,16 +386,13 @@ def compare(args: list[str]) -> None:
         from ssl_audio import compare
         from ssl_audio.datasets import corpora
 
-        if not tasks:
-            raise ValueError("--tasks: give one or several; `ssl-audio tasks` lists them")
-        compare.run(first, second, tasks, corpora(), out)
+        compare.run(first, second, tasks, corpora(), out, own.opened(tasks))
 
     parse(go, args, "compare")
 
 
 def clusters(args: list[str]) -> None:
     """Clusters of a run's embeddings: several ways, how many, and what is in them, to listen to."""
-    from pathlib import Path
     from typing import Annotated
 
     import tyro
@@ -423,7 +442,6 @@ def clusters(args: list[str]) -> None:
 
 def audit(args: list[str]) -> None:
     """Is test sound in the training sound? Exact and near duplicates of clips."""
-    from pathlib import Path
     from typing import Annotated
 
     import tyro
@@ -455,7 +473,6 @@ def audit(args: list[str]) -> None:
 
 def bench(args: list[str]) -> None:
     """Which method works on my sound: many experiments, the same minutes each, one table."""
-    from pathlib import Path
     from typing import Annotated
 
     import tyro
@@ -463,14 +480,15 @@ def bench(args: list[str]) -> None:
     def go(
         experiments: Annotated[Path, tyro.conf.Positional],
         /,
-        task: tuple[str, ...],
+        task: tuple[str, ...] = (),
+        own: Annotated[Own, tyro.conf.OmitArgPrefixes] = OWN,
         minutes: float = 3.0,
         steps: int | None = None,
         seeds: tuple[int, ...] = (0,),
         only: tuple[str, ...] = (),
         pretrain_on: Path | None = None,
         runs: Path = Path("runs/bench"),
-        out: Path = Path("results/methods.json"),
+        out: Path | None = None,
     ) -> None:
         """Train every experiment of a file for the same minutes and judge all by one protocol.
 
@@ -487,7 +505,8 @@ def bench(args: list[str]) -> None:
             pretrain_on: folder of a store to pretrain on; default the first task's clips, without their
                 labels.
             runs: folder for the runs.
-            out: the records, .json; the table (.md) and the curves (.png) are written beside it.
+            out: the records, .json; the table (.md) and the curves (.png) are written beside it. Default
+                results/<the file's name>.json, with a store of your own <its name>-<the file's name>.json.
         """
         from ssl_audio import bench, pretrain
         from ssl_audio.audio.store import Store
@@ -495,8 +514,7 @@ def bench(args: list[str]) -> None:
         from ssl_audio.datasets import corpora
         from ssl_audio.evaluate.tasks import find
 
-        if not task:
-            raise ValueError("--task: give one or several; `ssl-audio tasks` lists them")
+        mine = own.opened(task)
         chosen, found = load_many(experiments), [find(name) for name in task]
         title = (execute(experiments).__doc__ or experiments.stem).strip().partition("\n")[0]
         if unknown := set(only) - {e.name for e in chosen}:
@@ -504,8 +522,9 @@ def bench(args: list[str]) -> None:
             raise ValueError(f"{', '.join(sorted(unknown))}: not in {experiments}, which has {names}")
         chosen = [e for e in chosen if not only or e.name in only]
         rate, known = chosen[0].frontend.rate, corpora()
-        stores = [(one, pretrain.prepared(one, rate, known)) for one in found]
+        stores = [(one, pretrain.prepared(one, rate, known)) for one in found] + ([mine] if mine else [])
         heard = Store(pretrain_on) if pretrain_on else None
+        out = out or named(experiments.stem, mine)
         bench.run(
             chosen, stores, minutes=minutes, seeds=seeds, runs=runs, out=out, title=title, steps=steps,
             heard=heard, source=experiments,
@@ -517,7 +536,6 @@ def bench(args: list[str]) -> None:
 
 def labels(args: list[str]) -> None:
     """How many labels does it take: runs, frozen and fine-tuned, against training from scratch."""
-    from pathlib import Path
     from typing import Annotated
 
     import tyro
@@ -525,10 +543,11 @@ def labels(args: list[str]) -> None:
     def go(
         runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
         /,
-        task: str,
+        task: str = "",
+        own: Annotated[Own, tyro.conf.OmitArgPrefixes] = OWN,
         counts: tuple[int, ...] = (1, 5, 10, 50),
         draws: int = 1,
-        out: Path = Path("results/labels.json"),
+        out: Path | None = None,
     ) -> None:
         """Judge runs with few labels a class; killed, the same command goes on.
 
@@ -537,19 +556,24 @@ def labels(args: list[str]) -> None:
             task: such as gm/family fsdd/digit-loso esc50; `ssl-audio tasks` lists them.
             counts: labels a class.
             draws: how often the labels are drawn anew.
-            out: the records, .json; the table (.md) and the figure (.png) are written beside it.
+            out: the records, .json; the table (.md) and the figure (.png) are written beside it. Default
+                results/labels.json, with a store of your own <its name>-labels.json.
         """
         from ssl_audio import label_efficiency, pretrain
         from ssl_audio.config import load_run
         from ssl_audio.datasets import corpora
         from ssl_audio.evaluate.tasks import find
 
-        found = find(task)
+        mine = own.opened(task)
+        if task and mine:
+            raise ValueError("give --task or --store, one of them: the figure is of one")
         if not runs:
             raise ValueError("give the folders of one or several runs")
         if not counts or min(*counts, draws) < 1:
             raise ValueError(f"counts {counts}, draws {draws}: must be 1 or more")
-        store = pretrain.prepared(found, load_run(runs[0]).frontend.rate, corpora())
+        out = out or named("labels", mine)
+        rate = load_run(runs[0]).frontend.rate
+        found, store = mine or (find(task), pretrain.prepared(find(task), rate, corpora()))
         label_efficiency.run(runs, store, found, counts=counts, draws=draws, out=out)
         print(f"{out.with_suffix('.md')}")
 
@@ -558,7 +582,6 @@ def labels(args: list[str]) -> None:
 
 def card(args: list[str]) -> None:
     """A run's model card, with its numbers in the form of Hugging Face's model-index."""
-    from pathlib import Path
     from typing import Annotated
 
     import tyro
@@ -585,7 +608,6 @@ def card(args: list[str]) -> None:
 
 def report(args: list[str]) -> None:
     """Tables of results/ anew: results/README.md and the README's block."""
-    from pathlib import Path
 
     from ssl_audio.report import refresh
 
@@ -602,7 +624,6 @@ def report(args: list[str]) -> None:
 
 def gallery(args: list[str]) -> None:
     """See and hear every augmentation on three recordings, in one page."""
-    from pathlib import Path
 
     from ssl_audio.explore.gallery import gallery
 
@@ -620,7 +641,6 @@ def gallery(args: list[str]) -> None:
 
 def features(args: list[str]) -> None:
     """Features of sound files (MFCC, chroma, spectral descriptors ...) as a table."""
-    from pathlib import Path
     from typing import Annotated, Literal
 
     import tyro

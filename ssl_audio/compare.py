@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ssl_audio import config, outside, provenance, report
+from ssl_audio.audio.store import Store
 from ssl_audio.embed import embed
 from ssl_audio.evaluate import stats
 from ssl_audio.evaluate.judging import judge
@@ -22,15 +23,15 @@ class Found:
     """A system's embeddings of a task's clips, with what the task says of them, in the order of their
     names."""
 
-    def __init__(self, source: Path, task: Task, corpora: dict[str, Any]):
+    def __init__(self, source: Path, task: Task, corpora: dict[str, Any], own: Store | None = None):
         if source.is_file():
-            listed = outside.Listed(clips_of(task, corpora))
+            listed = outside.Listed(clips_of(task, corpora)) if own is None else outside.Stored(own)
             names, x = outside.read(source)
             labels, folds, groups, rows = columns(task, listed)
             x, named = x[outside.matched(source, names, listed, rows)], np.array(listed.names)[rows]
             self.model = hashlib.sha256(np.ascontiguousarray(x)).hexdigest()[:16]
         else:
-            store = prepared(task, config.load_run(source).frontend.rate, corpora)
+            store = own or prepared(task, config.load_run(source).frontend.rate, corpora)
             made = embed(source, store)
             labels, folds, groups, rows = columns(task, store)
             x, named = made.x[rows], np.array([store.name(int(i)) for i in rows])
@@ -42,23 +43,31 @@ class Found:
 
 
 def run(
-    first: Path, second: Path, tasks: Sequence[str], corpora: dict[str, Any], out: Path | None = None
+    first: Path,
+    second: Path,
+    tasks: Sequence[str],
+    corpora: dict[str, Any],
+    out: Path | None = None,
+    mine: tuple[Task, Store] | None = None,
 ) -> list[dict]:
     """Judge both by the linear probe on every task, print the paired differences and return their records.
 
-    first, second: folders of runs or files of embeddings. out: a .json that gets the records. p is that of
+    first, second: folders of runs or files of embeddings. out: a .json that gets the records. mine: a further
+    task (`evaluate.tasks.own`) and its store. p is that of
     the permutation of whole groups; over several tasks Holm's stands beside it, "p holm" in the records.
     ValueError: the two don't have the same clips.
     """
-    found, records, differences = [find(name) for name in tasks], [], []
+    found: list[tuple[Task, Store | None]] = [(find(name), None) for name in tasks]
+    found += [mine] if mine else []
+    records, differences = [], []
     name, other = titles(first, second)
-    for task in found:
-        a, b = (Found(source, task, corpora) for source in (first, second))
+    for task, own in found:
+        a, b = (Found(source, task, corpora, own) for source in (first, second))
         if not np.array_equal(a.names, b.names):
             only = sorted(set(a.names) ^ set(b.names))
             raise ValueError(f"{task.name}: {first} and {second} have other clips, such as {only[0]}")
         extra = {"model": f"{a.model} and {b.model}", "code": provenance.code()}
-        pairs = pairs_of(task, corpora[task.dataset], a.names)
+        pairs = pairs_of(task, corpora.get(task.dataset), a.names)
         new, _ = judge(
             task, a.labels, a.folds, a.groups, {name: a.x, other: b.x}, name, 0, extra, pairs=pairs
         )

@@ -15,18 +15,22 @@ import numpy as np
 from jaxtyping import Float, Int64, Shaped
 
 from ssl_audio import provenance, report
-from ssl_audio.audio.store import Clip
+from ssl_audio.audio.store import Clip, Store
 from ssl_audio.evaluate.judging import More, fits, judge
 from ssl_audio.evaluate.linear import Balance
-from ssl_audio.evaluate.tasks import clips_of, columns, find, pairs_of
+from ssl_audio.evaluate.tasks import Task, clips_of, columns, find, pairs_of
 
 
 class Listed:
-    """A data set's clips as columns of labels, as `evaluate.tasks.columns` reads them from a store."""
+    """A data set's clips as columns of labels, as `evaluate.tasks.columns` reads them from a store.
+
+    names: of the clips; files: that they are cut from.
+    """
 
     def __init__(self, clips: Sequence[Clip]):
         self.clips = clips
         self.names = [clip.name or str(clip.path) for clip in clips]
+        self.files = [str(clip.path) for clip in clips]
         self.hash = hashlib.sha256("\n".join(self.names).encode()).hexdigest()
 
     def values(self, column: str) -> Shaped[np.ndarray, " n"]:
@@ -36,6 +40,14 @@ class Listed:
         if column in ("fold", "licence"):
             return np.array([getattr(clip, column) for clip in self.clips])
         return np.array([clip.labels.get(column, "") for clip in self.clips])
+
+
+class Stored:
+    """The clips of a store of one's own, likewise."""
+
+    def __init__(self, store: Store):
+        self.names = self.files = [store.name(i) for i in range(len(store))]
+        self.hash, self.values = store.hash, store.values
 
 
 def read(path: Path) -> tuple[list[str], Float[np.ndarray, "n d"]]:
@@ -114,7 +126,7 @@ def _key(names: Sequence[str]) -> str:
 
 
 def matched(
-    path: Path, names: Sequence[str], clips: Listed, rows: Int64[np.ndarray, " m"]
+    path: Path, names: Sequence[str], clips: Listed | Stored, rows: Int64[np.ndarray, " m"]
 ) -> Int64[np.ndarray, " m"]:
     """The row of `names` for each of the clips `rows`: by the clip's name, or where that is unique by its
     file's name with or without its extension.
@@ -126,10 +138,10 @@ def matched(
     for name, i in at.items():
         for short in {os.path.basename(name), Path(name).stem}:
             shorter.setdefault(short, []).append(i)
-    files = Counter(Path(clip.path).stem for clip in clips.clips)
+    files = Counter(Path(file).stem for file in clips.files)
     found, missing = [], []
     for row in rows:
-        name, file = clips.names[row], Path(clips.clips[row].path)
+        name, file = clips.names[row], Path(clips.files[row])
         short = shorter.get(file.name) or shorter.get(file.stem) or []
         if name in at:
             found.append(at[name])
@@ -152,10 +164,12 @@ def evaluate(
     corpora: Mapping[str, Any],
     more: Collection[More] = (),
     balance: Balance = "none",
+    mine: tuple[Task, Store] | None = None,
 ) -> list[list[dict]]:
     """Judge a file of embeddings on tasks; records go to results/<the file's name>.json, a list a task.
 
-    corpora: data sets by name, as `datasets.corpora()`. ValueError: a measure needs a network.
+    corpora: data sets by name, as `datasets.corpora()`. mine: a further task (`evaluate.tasks.own`) and its
+    store. ValueError: a measure needs a network.
     """
     if wanted := [kind for kind in more if kind in ("superb", "attentive")]:
         raise ValueError(
@@ -164,6 +178,9 @@ def evaluate(
         )
     names, x = read(path)
     found, out, listed = [find(name) for name in tasks], [], {}
+    if mine:
+        found.append(mine[0])
+        listed[mine[0].dataset, mine[0].part] = Stored(mine[1])
     for task in found:
         fits(task, more, balance)
     for task in found:
@@ -179,7 +196,7 @@ def evaluate(
             "code": provenance.code(),
             "width": int(x.shape[1]),
         }
-        pairs = pairs_of(task, corpora[task.dataset], (clips.names[row] for row in rows))
+        pairs = pairs_of(task, corpora.get(task.dataset), (clips.names[row] for row in rows))
         records, _ = judge(
             task, labels, folds, groups, {path.stem: own}, path.stem, 0, extra, more=more, balance=balance,
             pairs=pairs,

@@ -63,6 +63,7 @@ def run(
         tiny: shrink everything, to see in seconds that it works; the numbers mean nothing.
         results: folder whose quickstart.json gets the records too; default: none.
     """
+    resumed = (folder / "metrics.jsonl").exists()  # then this call's time isn't that of all
     begun, command = time.time(), " ".join(["ssl-audio", *sys.argv[1:]])
     print(
         f"1/6  store: decoding {gm_instruments.NAME}, recorded notes of 101 instruments shipped "
@@ -87,7 +88,7 @@ def run(
     embeddings, _, checkpoint = pretrain.systems(folder, store)
 
     print("\n4/6  judge: linear probe, kNN, k-means on folds grouped by instrument; one family as normal")
-    extra = {"data": store.hash, "model": checkpoint, "code": provenance.code()}
+    extra = pretrain.origin(folder, chosen, store, checkpoint)
     records, outcomes = [], {}
     for name in ("gm/family", "gm/octave"):
         labels, folds, groups, rows = columns(find(name), store)
@@ -152,12 +153,13 @@ def run(
         "experiment": config.to_json(chosen),
         "command": command,
         "seed": seed,
-        "seconds": round(time.time() - begun, 1),
         "peak_memory_mib": round(provenance.peak_memory()),
         "versions": provenance.versions(),
         "hashes": extra,
         "records": records,
     }
+    if not resumed:
+        result["seconds"] = round(time.time() - begun, 1)
     disk.write(folder / "result.json", json.dumps(result, indent=1) + "\n")
     if results is not None:
         report.append(results / f"{chosen.name}.json", records)
@@ -169,5 +171,6 @@ def run(
         embedding=embeddings[chosen.name],
         outcome=outcomes["gm/family"][chosen.name],
     )
-    print(f"took {result['seconds']:.0f} s and {result['peak_memory_mib']} MiB at most; open {written}")
+    took = f"{time.time() - begun:.0f} s{' since it was resumed' if resumed else ''}"
+    print(f"took {took} and {result['peak_memory_mib']} MiB at most; open {written}")
     return result

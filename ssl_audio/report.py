@@ -214,34 +214,46 @@ def of_protocol(groups: Mapping[str, Sequence[Mapping]], difference: str) -> Seq
 
 
 def leaderboards(results_dir: Path | str) -> str:
-    """A table for each task that several systems have been judged on: all by mean accuracy, but ablations and
-    families, which have pages of their own.
+    """A table for each task that several systems have been judged on: all by mean accuracy, but those of
+    results/ablations*.json, which have pages of their own.
 
-    Each is compared with the best, over the same clips: the difference, its 95 % interval over groups (seeds
-    averaged), p by permutation of whole groups, Holm over the table.
+    Systems of one name are told apart by what they were pretrained on. Each is compared with the best, over
+    the same clips: the difference, its 95 % interval over groups (seeds averaged), p by permutation of whole
+    groups, Holm over the table.
     """
-    found: dict[str, dict[str, list]] = defaultdict(dict)
+    found: dict[str, dict[tuple[str, str], list]] = defaultdict(dict)
     known = {task.name for task in TASKS}
     for path in sorted(Path(results_dir).glob("*.json")):
-        if path.stem.startswith(("ablations", "families")):
+        if path.stem.startswith("ablations"):
             continue
         for key, group in seeds([r for r in read(path) if r.get("metric") == "accuracy"]).items():
             task, system = key[0], key[1]
             # a twin has its place beside its system in their own table
             if task not in known or system.endswith(", random"):
                 continue
-            name = f"{system} ({path.stem})" if system == "random" else system
+            name = f"{system} ({path.stem})" if system == "random" else system, heard(group[-1])
             if len(group) >= len(found[task].get(name, ())):  # of the same floor in several files the most
                 found[task][name] = group
     parts = []
     for task, systems in found.items():
-        if sum(name not in NAMES and not name.endswith(")") for name in systems) > 1:
+        if sum(name not in NAMES and not name.endswith(")") for name, _ in systems) > 1:
             parts.append(f"## Leaderboard of {task}\n\n{standing(systems)}")
     return "\n\n".join(parts)
 
 
-def standing(systems: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """The table of one task."""
+def heard(record: Mapping[str, Any]) -> str:
+    """What a record's system was pretrained on, for people: a store's name, "its clips" where that is the
+    store that it is judged on, "" of floors and where the record doesn't say."""
+    if record["system"] in NAMES:
+        return ""
+    if not (said := record.get("pretrained on")):  # older ones of `bench` knew no other store
+        return "its clips" if "method" in record else ""
+    name, digest = said.split(", background ")[0].rsplit(" ", 1)
+    return "its clips" if record.get("data", "").startswith(digest) else name
+
+
+def standing(systems: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]) -> str:
+    """The table of one task. systems: by name and what they were pretrained on."""
     mean = {name: float(np.mean([r["value"] for r in group])) for name, group in systems.items()}
     order = sorted(systems, key=lambda name: -mean[name])
     sums = {
@@ -259,9 +271,9 @@ def standing(systems: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         low, high = stats.interval(gaps[name], size)
         said[name] = f"{gaps[name].sum() / size.sum():+.3f} [{low:+.3f}, {high:+.3f}], p {value:.3f}"
         marks[name] = "≈" if value > 0.05 else ""
-    lines = ["| | system | accuracy | less the best |", "|---|---|---|---|"]
+    lines = ["| | system | pretrained on | accuracy | less the best |", "|---|---|---|---|---|"]
     for name in order:
-        lines.append(f"| {marks[name]} | {name} | {over_seeds(systems[name])} | {said[name]} |")
+        lines.append(f"| {marks[name]} | {' | '.join(name)} | {over_seeds(systems[name])} | {said[name]} |")
     return "\n".join(lines)
 
 
@@ -310,7 +322,13 @@ Each number is the mean over seeds; ± is the standard deviation over them (n - 
 and the highest. With one seed the brackets are its 95 % interval, as its protocol says. Differences are
 paired, clip by clip; pooled, they are averaged over seeds clip by clip, with an interval over recordings.
 `random` is the same encoder with random weights, `logmel` the mean and standard deviation of the log-mel
-spectrogram, `majority` the most frequent class."""
+spectrogram, `majority` the most frequent class.
+
+Leaderboards compare with "best", the best of those whose records hold sums by group (older ones don't, and
+stand without a comparison): the difference, its interval over groups, and p by permutation of whole groups,
+after Holm. "≈": not shown to differ, p above 0.05; six groups, as FSDD's speakers, can't give less than 0.03
+before Holm, so that large differences may stay unsure. "its clips": pretrained, without labels, on the sound
+that it is judged on."""
 
 
 def unique(values: Iterable[Any]) -> list[Any]:

@@ -182,6 +182,7 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
     )
     cli.main(["embed", "--by", "mine:f", "--store", "sounds", "--out", "mine.parquet"])
     names, x = outside.read(Path("mine.parquet"))
+    np.savez("few.npz", name=names[:-2], x=x[:-2])
     assert len(names) == 36 and x.shape == (36, 2) and (x > 0).all()
     assert not list(Path().glob(".mine*"))
     for given, said in (
@@ -200,9 +201,33 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
     (mine,) = [r for r in records if (r["system"], r["metric"]) == ("own", "accuracy")]
     assert (mine["task"], mine["n"]) == ("sounds/label", 36) and "5 folds drawn" in mine["protocol"]
     assert Path("run/sounds-label.html").stat().st_size > 10_000
-    assert "name --tasks, or a --store" in fault("evaluate", "run")
+    for verb in (
+        ("evaluate", "run"),
+        ("compare", "run", "mine.parquet"),
+        ("labels", "run"),
+        ("bench", "x.py"),
+    ):
+        assert "name tasks (`ssl-audio tasks` lists them), or a --store" in fault(*verb)
     assert "no column 'kind'" in fault("evaluate", "run", "--store", "sounds", "--label", "kind")
-    assert "no files of embeddings" in fault("evaluate", "mine.parquet", "--store", "sounds")
+    assert "clips of the task have no embedding" in fault("evaluate", "few.npz", "--store", "sounds")
+    cli.main(["evaluate", "mine.parquet", "--store", "sounds"])
+    records = json.loads(Path("results/mine.json").read_text())
+    (theirs,) = [r for r in records if (r["system"], r["metric"]) == ("mine", "accuracy")]
+    assert (theirs["task"], theirs["data"], theirs["n"]) == (mine["task"], mine["data"], 36)
+    cli.main(["compare", "run", "mine.parquet", "--store", "sounds", "--out", "both.json"])
+    records = json.loads(Path("both.json").read_text())
+    values = {r["system"]: r["value"] for r in records if r["metric"] == "accuracy"}
+    assert values["run"] == pytest.approx(mine["value"]) and values["mine"] == pytest.approx(theirs["value"])
+    assert "p (Holm)" in capsys.readouterr().out
+    assert "one of them" in fault("labels", "run", "--store", "sounds", "--task", "esc50")
+    with monkeypatch.context() as instead:  # it trains for minutes, and has tests of its own
+        instead.setattr("ssl_audio.label_efficiency.run", lambda *given, **options: print(given, options))
+        cli.main(["labels", "run", "--store", "sounds"])
+    assert re.search(r"36 clips at 8000 Hz.*sounds/label.*sounds-labels\.json", capsys.readouterr().out)
+    Path("several.py").write_text(FILE + "experiments = (experiment,)\ndel experiment\n")
+    cli.main(["bench", "several.py", "--store", "sounds", "--steps", "4"])
+    assert "sounds/label" in Path("results/sounds-several.md").read_text()
+    assert json.loads(Path("runs/bench/own-0/experiment.json").read_text())["watch_label"] == "label"
 
     cli.main(["clusters", "run", "--store", "sounds", "--label", "label", "--out", "c.html"])
     assert "6 clusters" in capsys.readouterr().out

@@ -197,8 +197,8 @@ def test_a_leaderboard_compares_with_the_best_group_by_group(tmp_path):
     report.append(tmp_path / "old.json", [old, record(0.99, system="old, random")])
     report.append(tmp_path / "ablations_x.json", [record(0.95, system="narrow")])
     text = report.leaderboards(tmp_path)
-    lines = [line.split("|")[1:5] for line in text.splitlines()[4:]]
-    found = {name.strip(): (mark.strip(), said.strip()) for mark, name, _, said in lines}
+    lines = [line.split("|")[1:6] for line in text.splitlines()[4:]]
+    found = {name.strip(): (mark.strip(), said.strip()) for mark, name, _, _, said in lines}
     order = sorted(right, key=lambda name: -right[name].mean())
     assert [*found] == [*order, "old", "majority"]
     first, second = [*found][:2]
@@ -207,6 +207,20 @@ def test_a_leaderboard_compares_with_the_best_group_by_group(tmp_path):
     gap = (right["far"].mean(0) - right[first].mean(0)).sum() / 400
     assert found["far"][1].startswith(f"{gap:+.3f} [") and found["old"] == ("", "")
     assert text in report.summary(tmp_path)
+
+
+def test_a_leaderboard_tells_what_a_system_was_pretrained_on(tmp_path):
+    hashes = {"data": "ab" * 32, "method": "MAE"}
+    for file, value, said in (("a", 0.7, "x 12"), ("b", 0.8, "mine-8000 abab"), ("c", 0.6, None)):
+        more = hashes | ({"pretrained on": said} if said else {})
+        report.append(tmp_path / f"{file}.json", [record(value, system="mae") | more])
+    floor = record(0.5, system="logmel") | {"data": "ab" * 32, "pretrained on": "x 12"}
+    report.append(tmp_path / "b.json", [floor, record(0.4, system="theirs")])
+    lines = [line.split("|")[2:5] for line in report.leaderboards(tmp_path).splitlines()[4:]]
+    found = [(name.strip(), on.strip(), number.split()[0]) for name, on, number in lines]
+    # c says nothing, is of its own clips, and being newer takes the place of b
+    wanted = [("mae", "x", "0.700"), ("mae", "its clips", "0.600"), ("logmel", "", "0.500")]
+    assert found == [*wanted, ("theirs", "", "0.400")]
 
 
 def test_refresh_fills_the_block_and_is_idempotent(tmp_path):

@@ -1,6 +1,7 @@
 """What is in the clusters? A page to listen to: ways to cluster, how many clusters, and each one's middle."""
 
 import csv
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from html import escape
@@ -27,6 +28,8 @@ STYLE = """
 .clips audio{width:100%;height:30px}
 .clips figcaption{font-size:.82rem;color:var(--muted);overflow-wrap:anywhere}
 """
+MOST = 300
+"""Sounds on a page, so that a browser opens it: with many clusters fewer of each."""
 COLUMNS = ("NMI", "AMI", "ARI", "purity", "accuracy")
 
 
@@ -45,7 +48,8 @@ def clusters(
 
     x: embeddings of the store's clips. label: a column of the store to compare with, or none. k: clusters;
     None: as many as labels, without labels the k of the highest silhouette. near: clips to hear of each
-    cluster. Returns the clusterings and k. ValueError: fewer than three clips, or more clusters than clips.
+    cluster, fewer where that makes more than MOST. Returns the clusterings and k. ValueError: fewer than
+    three clips, or more clusters than clips.
     """
     if len(x) < 3 or (k is not None and not 1 < k <= len(x)):
         raise ValueError(
@@ -149,8 +153,11 @@ def number(found: Sequence[Count], k: int) -> str:
 
 def heard(x, shown: Int64[np.ndarray, " n"], store, labels, near: int) -> str:
     """Each cluster of k-means, the largest first: its size, its labels, and the clips nearest to its mean."""
-    parts = []
-    for cluster, some in medoids(x, shown, near).items():
+    parts, many = [], len(np.unique(shown))
+    found = medoids(x, shown, max(1, min(near, MOST // many)))
+    if many > MOST:
+        parts.append(f"<p>The {MOST} largest of {many:,} clusters; the .csv beside this page has all.</p>")
+    for cluster, some in itertools.islice(found.items(), MOST):
         size = int((shown == cluster).sum())
         of = ""
         if labels is not None:
