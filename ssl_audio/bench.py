@@ -63,20 +63,34 @@ def run(
 ) -> None:
     """Train every experiment from every seed; judge it beside its twin with random weights, itself at step 0.
 
-    Run again, it goes on where it was; what is judged is not judged again. tasks: each with the store of its
-    clips; the first is the main one. out: the records, <name>.json; the table <name>.md, under the title, and
-    the curves <name>.png are written beside it. steps: of each, in place of the minutes, so that runs of two
-    machines can be compared. heard: what is pretrained on; None: the first task's store. source: the file of
-    the experiments, whose own classes runs need.
+    Run again, it goes on where it was; what is judged, pretrained on the same sound and for as many steps
+    where these are given, is not judged again. Experiments with labels that aren't there are left out.
+    tasks: each with the store of its clips; the first is the main one. out: the records, <name>.json; the
+    table <name>.md, under the title, and the curves <name>.png are written beside it. steps: of each, in
+    place of the minutes, so that runs of two machines can be compared. heard: what is pretrained on; None:
+    the first task's store. source: the file of the experiments, whose own classes runs need.
     """
     heard = heard or tasks[0][1]
     for task, _ in tasks:
         classified(task)
-    known = report.known(out, "system", "seed", "task", "data")
+    if odd := [e.name for e in experiments if e.data.label and e.data.label not in heard.columns]:
+        print(f"left out, since {heard.path} hasn't the labels they learn from: {', '.join(odd)}", flush=True)
+        experiments = [e for e in experiments if e.name not in odd]
+    records_before = report.read(out) if out.exists() else []
     twins: dict = {}
-    left = lambda name, seed: [(t, s) for t, s in tasks if (name, seed, t.name, s.hash) not in known]
+
+    def left(name: str, seed: int) -> list[tuple[Task, Store]]:
+        done = {
+            (r["task"], r["data"])
+            for r in records_before
+            if (r["system"], r["seed"]) == (name, seed)
+            and heard.hash[:16] in r.get("pretrained on", heard.hash)  # older records don't say
+            and r.get("steps", steps) == (steps or r.get("steps"))
+        }
+        return [(task, store) for task, store in tasks if (task.name, store.hash) not in done]
+
     todo = [(seed, e) for seed in seeds for e in experiments if left(e.name, seed)]
-    for task, store in left("log-mel", 0):
+    for task, store in left("log-mel", 0) if experiments else ():
         report.append(out, floor(experiments[0], store, task))
     for number, (seed, chosen) in enumerate(todo):
         folder = runs / f"{chosen.name}-{seed}"
@@ -85,8 +99,10 @@ def run(
         watch = next((c for c in (chosen.watch_label, tasks[0][0].label) if c in heard.columns), "")
         chosen = dataclasses.replace(chosen, seed=seed, data=data, watch_label=watch)
         if (folder / "experiment.json").is_file():  # `pretrain` compares all but the number of steps
-            began = config.load_run(folder).optim.steps
-            chosen = shortened(chosen, steps or began)
+            before = config.load_run(folder)
+            began = before.optim.steps
+            # what is looked at meanwhile is that of the task that it was begun for
+            chosen = shortened(dataclasses.replace(chosen, watch_label=before.watch_label), steps or began)
             print(f"{folder}: began with {began} steps, and goes on with {chosen.optim.steps}", flush=True)
         else:
             chosen = pretrain.fitted(chosen, heard)
@@ -117,7 +133,7 @@ def records(folder: Path, store: Store, task: Task, twins: dict) -> list[dict]:
         "data": store.hash,
         "model": kept.about["checkpoint"],
         "code": provenance.code(),
-        "pretrained on": pretrain.pretrained_on(folder, experiment),
+        **pretrain.learnt_from(folder, experiment),
         "method": type(experiment.method).__name__,
         "encoder": type(experiment.encoder).__name__,
         "parameters": parameters(experiment),
@@ -129,7 +145,7 @@ def records(folder: Path, store: Store, task: Task, twins: dict) -> list[dict]:
     random = embed(folder, store, random=True).x
     labels, folds, groups, rows = columns(task, store)
     systems = {experiment.name: x[rows], twin(experiment.name): random[rows]}
-    key = config.digest((experiment.encoder, experiment.frontend, experiment.seed)), task.name
+    key = config.digest((experiment.encoder, experiment.frontend, experiment.seed)), task.name, store.hash
     known = {twin(experiment.name): twins[key]} if key in twins else {}
     found, outcomes = judge(
         task, labels, folds, groups, systems, experiment.name, experiment.seed, extra, STRENGTHS, known

@@ -14,6 +14,7 @@ from ssl_audio import config, provenance, report
 from ssl_audio.audio.store import Store
 from ssl_audio.disk import write
 from ssl_audio.embed import restore
+from ssl_audio.evaluate.record import BALANCED
 from ssl_audio.evaluate.tasks import TASKS
 from ssl_audio.pretrain import stores_of
 from ssl_audio.train import parameters
@@ -89,7 +90,8 @@ def told(path: Path, digest: str) -> str:
 
 def indexed(records: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
     """The results of `model-index`: a task's metrics together, of this system alone."""
-    newest = {(r["task"], r["metric"]): r for r in records if r["system"] == name}
+    plain = [r for r in records if BALANCED not in r.get("protocol", "")]
+    newest = {(r["task"], r["metric"]): r for r in plain if r["system"] == name}
     found, known = defaultdict(list), {task.name: task for task in TASKS}
     for r in newest.values():
         if r["task"] in known:  # few labels of a task aren't a task by themselves

@@ -88,6 +88,8 @@ class Own:
         from ssl_audio.evaluate.tasks import own
 
         if self.store is None:
+            if self != OWN:
+                raise ValueError("--label and --fold are of a --store of your own, which isn't given")
             if not tasks:
                 raise ValueError(
                     "nothing to judge on: name tasks (`ssl-audio tasks` lists them), or a --store of your "

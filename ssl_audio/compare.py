@@ -26,7 +26,7 @@ class Found:
     def __init__(self, source: Path, task: Task, corpora: dict[str, Any], own: Store | None = None):
         if source.is_file():
             listed = outside.Listed(clips_of(task, corpora)) if own is None else outside.Stored(own)
-            names, x = outside.read(source)
+            names, x = outside.read(source, {task.label})
             labels, folds, groups, rows = columns(task, listed)
             x, named = x[outside.matched(source, names, listed, rows)], np.array(listed.names)[rows]
             self.model = hashlib.sha256(np.ascontiguousarray(x)).hexdigest()[:16]
@@ -39,7 +39,7 @@ class Found:
         order = np.argsort(named, kind="stable")
         self.x: Float[np.ndarray, "n d"] = x[order]
         self.names, self.labels, self.folds = named[order], labels[order], folds[order]
-        self.groups: Shaped[np.ndarray, " n"] = self.names if task.group is None else groups[order]
+        self.groups: Shaped[np.ndarray, " n"] = groups[order]
 
 
 def run(
@@ -53,9 +53,8 @@ def run(
     """Judge both by the linear probe on every task, print the paired differences and return their records.
 
     first, second: folders of runs or files of embeddings. out: a .json that gets the records. mine: a further
-    task (`evaluate.tasks.own`) and its store. p is that of
-    the permutation of whole groups; over several tasks Holm's stands beside it, "p holm" in the records.
-    ValueError: the two don't have the same clips.
+    task (`evaluate.tasks.own`) and its store. p is that of the permutation of whole groups; over several
+    tasks Holm's stands beside it, "p holm" in the records. ValueError: the two don't have the same clips.
     """
     found: list[tuple[Task, Store | None]] = [(find(name), None) for name in tasks]
     found += [mine] if mine else []
@@ -66,7 +65,8 @@ def run(
         if not np.array_equal(a.names, b.names):
             only = sorted(set(a.names) ^ set(b.names))
             raise ValueError(f"{task.name}: {first} and {second} have other clips, such as {only[0]}")
-        extra = {"model": f"{a.model} and {b.model}", "code": provenance.code()}
+        data = hashlib.sha256("\n".join(a.names).encode()).hexdigest()
+        extra = {"data": data, "model": f"{a.model} and {b.model}", "code": provenance.code()}
         pairs = pairs_of(task, corpora.get(task.dataset), a.names)
         new, _ = judge(
             task, a.labels, a.folds, a.groups, {name: a.x, other: b.x}, name, 0, extra, pairs=pairs

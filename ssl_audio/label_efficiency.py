@@ -72,11 +72,11 @@ def run(
             systems |= {f"{network}, random": (False, False), f"{network}, from scratch": (False, True)}
         kinds.add(kind)
         _, graph, state, name = restore(folder)
+        made = {True: name, False: kind}  # who made the embeddings: a checkpoint, or a kind of network
         wanted = [
             (draw, count, system)
             for draw, count, system in itertools.product(range(draws), counts, systems)
-            if (system, scarce(task, count), draw, store.hash, name if systems[system][0] else "")
-            not in known
+            if (system, scarce(task, count), draw, store.hash, made[systems[system][0]]) not in known
         ]
         if not wanted:
             continue
@@ -109,7 +109,7 @@ def run(
                 "seed": draw,
                 "protocol": PROTOCOL.format(strength=STRENGTH, recipe=recipe, where=protocol_of(task)),
                 "data": store.hash,
-                "model": name if pretrained else "",
+                "model": made[pretrained],
                 "code": provenance.code(),
             }
             report.append(out, [record])
@@ -139,6 +139,9 @@ def probe(x, labels, split, some) -> np.ndarray:
 def page(out: Path, task: Task) -> None:
     """The table, mean over draws and their range, and the figure of the newest record of each draw."""
     records = [r for r in report.read(out) if r["task"].startswith(f"{task.name}, ") and "labels" in r]
+    records = [r for r in records if r["data"] == records[-1]["data"]]
+    newest = {r["system"]: r["model"] for r in records}  # another checkpoint's numbers don't mix with it
+    records = [r for r in records if r["model"] == newest[r["system"]]]
     records = list({(r["system"], r["labels"], r["seed"]): r for r in records}.values())
     counts = sorted({r["labels"] for r in records})
     values = {

@@ -1,5 +1,7 @@
 """Losses as pure functions of arrays. Pairwise terms are matrix products: the largest is [b b], or [d d]."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -18,6 +20,28 @@ def cosine(a: Float[Array, "*b d"], b: Float[Array, "*b d"]) -> Float[Array, "*b
 def spread(x: Float[Array, "b d"]) -> Float[Array, ""]:
     """Deviation of embeddings scaled to length 1, times sqrt(d): 1 for an isotropic cloud, 0 for a point."""
     return jnp.sqrt(jnp.maximum(unit(x.astype(jnp.float32)).var(0), 0)).mean() * x.shape[1] ** 0.5
+
+
+def pairs(views: Sequence[Float[Array, "b f m"]], who: str) -> Float[Array, "n f m"]:
+    """Two views of each clip, the second half below the first, for one pass: batch normalisation must not
+    tell them apart. ValueError: there is another number of views, or they are of two lengths."""
+    if len(views) != 2 or views[0].shape != views[1].shape:
+        lengths = " and ".join(str(v.shape[1]) for v in views)
+        raise ValueError(f"{who} compares two views of one length; the experiment's have {lengths} frames")
+    return jnp.concatenate(views)
+
+
+def restoration(guess: Float[Array, "b n d"], target: Float[Array, "b k d"], step: int) -> Float[Array, ""]:
+    """Mean squared error of patches, float32. step: frames of a patch.
+
+    ValueError: there are not as many guesses as patches, which encoders that round up make of a clip's rest.
+    """
+    if guess.shape != target.shape:
+        raise ValueError(
+            f"the encoder makes {guess.shape[1]} tokens of a view that has {target.shape[1]} whole patches "
+            f"to restore; give crops of a multiple of {step} frames"
+        )
+    return jnp.mean((guess - target) ** 2, dtype=jnp.float32)
 
 
 def nt_xent(a: Float[Array, "b d"], b: Float[Array, "b d"], temperature: float = 0.1) -> Float[Array, ""]:

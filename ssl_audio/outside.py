@@ -47,17 +47,28 @@ class Stored:
 
     def __init__(self, store: Store):
         self.names = self.files = [store.name(i) for i in range(len(store))]
-        self.hash, self.values = store.hash, store.values
+        self.hash, self.values, self.digests = store.hash, store.values, store.digests
 
 
-def read(path: Path) -> tuple[list[str], Float[np.ndarray, "n d"]]:
+def read(path: Path, labels: Collection[str] = ()) -> tuple[list[str], Float[np.ndarray, "n d"]]:
     """Names and embeddings of an .npz (x [n d], name [n]), or of a .parquet or .csv table.
 
-    A table has a column name or path; its other columns of numbers are the embedding. ValueError: the file
-    isn't like that, has a name twice, or a value isn't finite.
+    A table has a column name or path; its other columns of numbers are the embedding. labels: what is to be
+    told, which mustn't be among those. ValueError: the file isn't like that, has a name twice, or a value
+    isn't finite.
     """
     try:
-        names, x = {".npz": _npz, ".parquet": _parquet, ".csv": _csv}[path.suffix](path)
+        if path.suffix == ".npz":
+            names, x = _npz(path)
+        else:
+            taken, names, x = {".parquet": _parquet, ".csv": _csv}[path.suffix](path)
+            # pandas writes its row numbers so
+            if odd := [c for c in taken if c in ("", "__index_level_0__") or c in labels]:
+                raise ValueError(
+                    f"{path}: its columns of numbers are the embedding, but {odd[0]!r} is "
+                    + ("the label" if odd[0] in labels else "a row's number")
+                    + "; leave that column out of the file"
+                )
     except KeyError as error:
         wanted = "x and name in an .npz, a column name or path in a .parquet or .csv table"
         raise ValueError(f"{path}: no {error}; embeddings are {wanted}") from None
@@ -87,8 +98,10 @@ def _parquet(path: Path):
         if f.name != key and (types.is_floating(f.type) or types.is_integer(f.type))
     ]
     names = [str(name) for name in table[key].to_pylist()]
-    return names, np.stack([table[c].to_numpy() for c in numbers], 1) if numbers else np.empty(
-        (len(names), 0)
+    return (
+        numbers,
+        names,
+        np.stack([table[c].to_numpy() for c in numbers], 1) if numbers else np.empty((len(names), 0)),
     )
 
 
@@ -103,19 +116,20 @@ def _csv(path: Path):
         except (TypeError, ValueError):
             return None
 
-    values = []
+    values, taken = [], []
     for column in (c for c in reader.fieldnames or () if c != key):
         found = [number(row[column]) for row in rows]
         there = sum(v is not None for v in found)
         if there == len(rows):
             values.append(found)
+            taken.append(column)
         elif there:  # a damaged file, and not a column of words
             bad = rows[found.index(None)]
             raise ValueError(
                 f"{path}: {column} has {there} numbers in {len(rows)} rows, but {bad[column]!r} for "
                 f"{bad[key]}; mend the file, or leave the column out"
             )
-    return [row[key] for row in rows], np.array(values, np.float64).reshape(len(values), -1).T
+    return taken, [row[key] for row in rows], np.array(values, np.float64).reshape(len(values), -1).T
 
 
 def _key(names: Sequence[str]) -> str:
@@ -176,11 +190,11 @@ def evaluate(
             f"{path}: {', '.join(wanted)}: looks at layers or frames, but the file has one vector a clip; "
             "give the folder of a run"
         )
-    names, x = read(path)
     found, out, listed = [find(name) for name in tasks], [], {}
     if mine:
         found.append(mine[0])
         listed[mine[0].dataset, mine[0].part] = Stored(mine[1])
+    names, x = read(path, {task.label for task in found})
     for task in found:
         fits(task, more, balance)
     for task in found:

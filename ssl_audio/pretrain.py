@@ -303,14 +303,15 @@ def origin(run: Path, experiment: Experiment, store: Store, checkpoint: str) -> 
         "data": store.hash,
         "model": checkpoint,
         "code": provenance.code(),
-        "pretrained on": pretrained_on(run, experiment),
+        **learnt_from(run, experiment),
     }
 
 
-def pretrained_on(run: Path, experiment: Experiment) -> str:
+def learnt_from(run: Path, experiment: Experiment) -> dict[str, str]:
     """What a run was pretrained on: names of its store and of its background's, each with the start of its
-    hash, no path."""
-    return ", background ".join(f"{path.name} {digest}" for path, digest in stores_of(run, experiment))
+    hash, no path; and whose labels it saw, if any."""
+    heard = ", background ".join(f"{path.name} {digest}" for path, digest in stores_of(run, experiment))
+    return {"pretrained on": heard} | ({"by labels": experiment.data.label} if experiment.data.label else {})
 
 
 def stores_of(run: Path, experiment: Experiment) -> list[tuple[Path, str]]:

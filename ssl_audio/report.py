@@ -16,7 +16,7 @@ import numpy as np
 from ssl_audio.disk import locked, write
 from ssl_audio.evaluate import stats
 from ssl_audio.evaluate.leaderboard import beside
-from ssl_audio.evaluate.record import LOWER
+from ssl_audio.evaluate.record import BALANCED, LOWER
 from ssl_audio.evaluate.tasks import TASKS
 
 NAMES = {
@@ -40,6 +40,8 @@ METRICS = {
     "EER": "EER (chance 0.5)",
 }
 """Metrics in words, in the order of the tables; others follow as they are called."""
+LABELS = " and labels"
+"""Of a system that was pretrained with them."""
 SCHEMA = 1
 """Version of what `check` asks of a record; those without one are older."""
 IDENTITY = ("task", "system", "metric", "seed", "protocol", "model", "data")
@@ -226,14 +228,19 @@ def leaderboards(results_dir: Path | str) -> str:
     for path in sorted(Path(results_dir).glob("*.json")):
         if path.stem.startswith("ablations"):
             continue
-        for key, group in seeds([r for r in read(path) if r.get("metric") == "accuracy"]).items():
-            task, system = key[0], key[1]
-            # a twin has its place beside its system in their own table
-            if task not in known or system.endswith(", random"):
-                continue
-            name = f"{system} ({path.stem})" if system == "random" else system, heard(group[-1])
-            if len(group) >= len(found[task].get(name, ())):  # of the same floor in several files the most
-                found[task][name] = group
+        apart: dict[str, list] = defaultdict(list)
+        for record in read(path):
+            # balanced classes are another question
+            if record.get("metric") == "accuracy" and BALANCED not in record.get("protocol", ""):
+                apart[heard(record)].append(record)
+        for said, records in apart.items():
+            for (task, system, *_), group in seeds(records).items():
+                # a twin has its place beside its system in their own table
+                if task not in known or system.endswith(", random"):
+                    continue
+                name = f"{system} ({path.stem})" if system == "random" else system, said
+                if len(group) >= len(found[task].get(name, ())):  # of a floor in several files the most
+                    found[task][name] = group
     parts = []
     for task, systems in found.items():
         if sum(name not in NAMES and not name.endswith(")") for name, _ in systems) > 1:
@@ -243,17 +250,20 @@ def leaderboards(results_dir: Path | str) -> str:
 
 def heard(record: Mapping[str, Any]) -> str:
     """What a record's system was pretrained on, for people: a store's name, "its clips" where that is the
-    store that it is judged on, "" of floors and where the record doesn't say."""
+    store that it is judged on, "" of floors and where the record doesn't say; LABELS behind it, if it saw
+    any."""
     if record["system"] in NAMES:
         return ""
+    labels = LABELS if "by labels" in record or record.get("method") in ("Supervised", "SupCon") else ""
     if not (said := record.get("pretrained on")):  # older ones of `bench` knew no other store
-        return "its clips" if "method" in record else ""
+        return "its clips" + labels if "method" in record else ""
     name, digest = said.split(", background ")[0].rsplit(" ", 1)
-    return "its clips" if record.get("data", "").startswith(digest) else name
+    return ("its clips" if record.get("data", "").startswith(digest) else name) + labels
 
 
 def standing(systems: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]) -> str:
-    """The table of one task. systems: by name and what they were pretrained on."""
+    """The table of one task. systems: by name and what they were pretrained on; those that saw labels are
+    ceilings, and not compared."""
     mean = {name: float(np.mean([r["value"] for r in group])) for name, group in systems.items()}
     order = sorted(systems, key=lambda name: -mean[name])
     sums = {
@@ -261,8 +271,9 @@ def standing(systems: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]) -> 
         for name, group in systems.items()
         if all("by_group" in r for r in group)
     }
-    best = next((name for name in order if name in sums), None)
-    rivals = [n for n in order if best and n != best and n in sums and same_groups(sums[n], sums[best])]
+    fair = [name for name in order if name in sums and not name[1].endswith(LABELS)]
+    best = next(iter(fair), None)
+    rivals = [name for name in fair[1:] if same_groups(sums[name], sums[best])]
     gaps = {name: sums[name][:, 0] - sums[best][:, 0] for name in rivals}
     p = stats.holm(np.array([stats.permuted(gap) for gap in gaps.values()]))
     said, marks = dict.fromkeys(order, ""), dict.fromkeys(order, "") | {best: "best"}
@@ -327,8 +338,9 @@ spectrogram, `majority` the most frequent class.
 Leaderboards compare with "best", the best of those whose records hold sums by group (older ones don't, and
 stand without a comparison): the difference, its interval over groups, and p by permutation of whole groups,
 after Holm. "≈": not shown to differ, p above 0.05; six groups, as FSDD's speakers, can't give less than 0.03
-before Holm, so that large differences may stay unsure. "its clips": pretrained, without labels, on the sound
-that it is judged on."""
+before Holm, so that large differences may stay unsure. "its clips": pretrained on the sound that it is
+judged on, without its labels where it doesn't say "and labels"; those that saw labels, the tested clips' too,
+are ceilings, not competitors."""
 
 
 def unique(values: Iterable[Any]) -> list[Any]:

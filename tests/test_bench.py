@@ -131,6 +131,40 @@ def test_so_many_steps_on_another_store(judged, tmp_path):
     (own,) = [r for r in report.read(out) if (r["system"], r["metric"]) == ("simclr", "accuracy")]
     assert (own["steps"], own["data"], own["n"]) == (3, store.hash, len(store))
     assert own["pretrained on"] == f"store {heard.hash[:16]}" != f"store {store.hash[:16]}"
+    assert began.watch_label == "label"  # the task's, where the experiment's own isn't there
+
+    # other sound, or other steps, is another measurement; another task of the same run isn't
+    go = lambda steps, name="task", sound=heard: bench.run(
+        made, [(dataclasses.replace(task, name=name, label="again"), store)], minutes=9.0, seeds=(0,),
+        runs=runs, out=out, steps=steps, heard=sound,
+    )  # fmt: skip
+    values = store.values
+    store.values = lambda column: values("label" if column == "again" else column)
+    go(3, "toy/other")
+    before = out.read_text()
+    go(3, "toy/other")
+    assert out.read_text() == before
+    with pytest.raises(ValueError, match=r"another experiment \(optim.steps: 3 there, 4 here"):
+        go(4, "toy/other")
+    with pytest.raises(ValueError, match="has changed since"):
+        go(3, "toy/other", store)
+
+
+def test_what_learns_from_labels_that_are_not_there_is_left_out(tmp_path, capsys):
+    store, task = folded(tmp_path, takes=8, folds=4)
+    labelled = experiment("Supervised")
+    made = [
+        dataclasses.replace(labelled, name="sees", data=dataclasses.replace(labelled.data, label="label")),
+        dataclasses.replace(labelled, name="cannot", data=dataclasses.replace(labelled.data, label="digit")),
+    ]
+    out = tmp_path / "some.json"
+    bench.run(made, [(task, store)], minutes=9.0, seeds=(0,), runs=tmp_path / "runs", out=out, steps=2)
+    assert "hasn't the labels they learn from: cannot" in capsys.readouterr().out
+    records = [r for r in report.read(out) if r["metric"] == "accuracy" and "method" in r]
+    assert {(r["system"], r.get("by labels")) for r in records} == {
+        ("sees", "label"),
+        ("sees, random", "label"),
+    }
 
 
 def test_several_tasks_of_one_run(tmp_path):

@@ -208,6 +208,7 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
         ("bench", "x.py"),
     ):
         assert "name tasks (`ssl-audio tasks` lists them), or a --store" in fault(*verb)
+    assert "of a --store of your own" in fault("evaluate", "run", "--tasks", "esc50", "--label", "kind")
     assert "no column 'kind'" in fault("evaluate", "run", "--store", "sounds", "--label", "kind")
     assert "clips of the task have no embedding" in fault("evaluate", "few.npz", "--store", "sounds")
     cli.main(["evaluate", "mine.parquet", "--store", "sounds"])

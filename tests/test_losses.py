@@ -5,7 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
+from toys import experiment
 
+from ssl_audio import methods
+from ssl_audio.encoders import ResNet
 from ssl_audio.losses import (
     barlow_twins,
     cosine,
@@ -238,3 +242,25 @@ def test_bfloat16_is_summed_in_float32(loss):
     low = loss(x.astype(jnp.bfloat16))
     assert low.dtype == jnp.float32
     np.testing.assert_allclose(low, loss(x), rtol=0.05)
+
+
+@pytest.mark.parametrize("method", ["BYOLA", "BarlowTwins", "COLA", "MoCo", "SimCLR", "SimSiam", "VICReg"])
+def test_methods_of_two_views_refuse_others(method):
+    """One view cut in half would pair strangers, and learn from it without a word."""
+    chosen = experiment(method)
+    net = chosen.method.build(chosen.encoder.build(16, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(1))
+    view = jnp.zeros((4, 24, 16))
+    for views in ((view,), (view,) * 3, (view, view[:, :16])):
+        with pytest.raises(ValueError, match=r"compares two views of one length; the experiment's have 24"):
+            chosen.method.loss(net, views, {}, jax.random.key(0))
+
+
+@pytest.mark.parametrize("method", ["Autoencoder", "VAE", "VQAutoencoder"])
+def test_tokens_of_a_clips_rest_are_told(method):
+    """51 frames are two tokens of a ResNet but one patch of 32: the second would restore the first."""
+    net = getattr(methods, method)()
+    built = lambda: net.build(ResNet(channels=8).build(16, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(1))
+    go = lambda spec: net.loss(built(), (spec,), {}, jax.random.key(0))[0]
+    with pytest.raises(ValueError, match=r"2 tokens of a view that has 1 whole .* multiple of 32 frames"):
+        jax.eval_shape(go, jnp.zeros((2, 51, 16)))
+    assert jax.eval_shape(go, jnp.zeros((2, 64, 16))).shape == ()

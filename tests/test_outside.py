@@ -87,6 +87,13 @@ def test_refusals(tmp_path):
         outside.read(tmp_path / "other.npz")
     with pytest.raises(ValueError, match=r"no '\.txt'"):
         outside.read(tmp_path / "other.txt")
+    write(tmp_path / "rows.csv", names[:2], np.zeros((2, 2))).write_text("name,a,7,\nx,1,2,0\ny,3,4,1\n")
+    with pytest.raises(ValueError, match="'' is a row's number; leave that column out"):
+        outside.read(tmp_path / "rows.csv")
+    (tmp_path / "rows.csv").write_text("name,a,digit\nx,1,2\ny,3,4\n")
+    assert outside.read(tmp_path / "rows.csv")[1].shape == (2, 2)
+    with pytest.raises(ValueError, match="'digit' is the label; leave that column out"):
+        outside.read(tmp_path / "rows.csv", {"digit"})
     np.savez(tmp_path / "flat.npz", x=x[:, 0], name=np.array(names))
     with pytest.raises(ValueError, match="36 names for embeddings"):
         outside.read(tmp_path / "flat.npz")

@@ -212,15 +212,20 @@ def test_a_leaderboard_compares_with_the_best_group_by_group(tmp_path):
 def test_a_leaderboard_tells_what_a_system_was_pretrained_on(tmp_path):
     hashes = {"data": "ab" * 32, "method": "MAE"}
     for file, value, said in (("a", 0.7, "x 12"), ("b", 0.8, "mine-8000 abab"), ("c", 0.6, None)):
-        more = hashes | ({"pretrained on": said} if said else {})
+        more = hashes | {"model": file} | ({"pretrained on": said} if said else {})
         report.append(tmp_path / f"{file}.json", [record(value, system="mae") | more])
     floor = record(0.5, system="logmel") | {"data": "ab" * 32, "pretrained on": "x 12"}
-    report.append(tmp_path / "b.json", [floor, record(0.4, system="theirs")])
+    # in one file with what heard x, and of more seeds; with balanced classes it would be another question
+    both = [record(0.3, system="mae", seed=s) | hashes | {"pretrained on": "y 34"} for s in (0, 1)]
+    balanced = record(0.9, system="mae", protocol="linear: classes balanced in training (weights)") | hashes
+    report.append(tmp_path / "a.json", [*both, balanced])
+    ceiling = record(0.95, system="sup") | hashes | {"pretrained on": "x 12", "by labels": "kind"}
+    report.append(tmp_path / "b.json", [floor, record(0.4, system="theirs"), ceiling])
     lines = [line.split("|")[2:5] for line in report.leaderboards(tmp_path).splitlines()[4:]]
     found = [(name.strip(), on.strip(), number.split()[0]) for name, on, number in lines]
     # c says nothing, is of its own clips, and being newer takes the place of b
-    wanted = [("mae", "x", "0.700"), ("mae", "its clips", "0.600"), ("logmel", "", "0.500")]
-    assert found == [*wanted, ("theirs", "", "0.400")]
+    wanted = [("sup", "x and labels", "0.950"), ("mae", "x", "0.700"), ("mae", "its clips", "0.600")]
+    assert found == [*wanted, ("logmel", "", "0.500"), ("theirs", "", "0.400"), ("mae", "y", "0.300")]
 
 
 def test_refresh_fills_the_block_and_is_idempotent(tmp_path):

@@ -203,6 +203,11 @@ class ConformerNet(nnx.Module):
         keep: Int[Array, "b k"] | None = None,
     ) -> Float[Array, "b n d"]:
         """Tokens of all of the clip, or those at `keep`, the rest unseen. There is no dropout."""
+        if keep is not None:  # a token hears three frames of the one before it, which may be hidden
+            here = jnp.zeros((len(spec), spec.shape[1]), bool)
+            at = keep[..., None] * 4 + jnp.arange(4)[None, None]
+            here = here.at[jnp.arange(len(spec))[:, None], at.reshape(len(spec), -1)].set(True, mode="drop")
+            spec = jnp.where(here[..., None], spec, 0)
         x = self.cut(spec, frames)
         mask = None if frames is None else self.visible(frames, x.shape[1])
         return self.layers(x, mask, keep)[-1]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from ssl_audio.encoders.conv import conv3x3
+from ssl_audio.encoders.conv import BatchNorm, conv3x3
 from ssl_audio.encoders.layers import masked_mean, within
 
 
@@ -135,8 +135,8 @@ class GatedBlock(nnx.Module):
     def __init__(self, cin: int, cout: int, pool: tuple[int, int], *, rngs: nnx.Rngs):
         init = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
         self.kernel = nnx.Param(init(rngs.params(), (3, 3, cin, cout)))
-        # its published 0.99 counts the new in PyTorch: running averages are the last batches' statistics
-        self.norm = nnx.BatchNorm(cout, momentum=0.01, epsilon=1e-3, rngs=rngs)
+        # the published 0.99 counts the new: running averages are the last batches' statistics
+        self.norm = BatchNorm(cout, momentum=0.99, epsilon=1e-3)
         self.line = nnx.Linear(cout, cout, rngs=rngs)
         self.pool = pool
 

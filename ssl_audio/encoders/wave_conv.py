@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from ssl_audio.encoders.efficientnet import EfficientNetNet
 from ssl_audio.encoders.layers import masked_mean, within
 from ssl_audio.encoders.recurrent import GRULayer
 
@@ -118,7 +119,8 @@ class Context:
 class ContextNet(nnx.Module):
     def __init__(self, c: Context, mels: int, *, rngs: nnx.Rngs):
         self.local = c.encoder.build(mels, rngs=rngs)
-        if hasattr(self.local, "cut") or hasattr(self.local, "astern"):
+        inner = getattr(self.local, "inner", self.local)  # behind a frontend that learns
+        if hasattr(inner, "cut") or hasattr(inner, "astern") or isinstance(inner, EfficientNetNet):
             raise ValueError(
                 f"Context: each token of {type(c.encoder).__name__} hears the whole clip, so nothing would "
                 f"be left to predict; give a convolutional encoder such as AudioNTT or CPCConv"

@@ -22,7 +22,7 @@ from ssl_audio.evaluate import (
     verification,
 )
 from ssl_audio.evaluate.folds import Outcome, Scored, splits
-from ssl_audio.evaluate.record import Sheet, protocol_of
+from ssl_audio.evaluate.record import BALANCED, Sheet, protocol_of
 from ssl_audio.evaluate.tasks import Task
 
 Published = Literal[
@@ -126,7 +126,7 @@ def judge(
     outcomes: dict[str, Outcome | Scored] = {}
     where = protocol_of(task)
     until = "" if len(strengths) < 4 else ", rising until two in a row are worse,"  # of three all are tried
-    alike = "" if balance == "none" else f"classes balanced in training ({balance}), "
+    alike = "" if balance == "none" else f"{BALANCED} ({balance}), "
     fitted = (
         f"linear: standardised, {alike}logistic regression, C of {list(strengths)}{until} by cross-validation"
     )

@@ -10,6 +10,8 @@ from jaxtyping import Float
 if TYPE_CHECKING:
     from ssl_audio.evaluate.tasks import Task
 
+BALANCED = "classes balanced in training"
+"""In the protocol of a linear probe that was trained so."""
 LOWER = frozenset({"EER", "minDCF", "MAE", "segment error rate"})
 """Metrics of which less is better; of all others more."""
 

@@ -24,7 +24,8 @@ class Task:
     of the fold column that are the test set. values_per_fold: so many neighbouring values of the fold column,
     in order, make one fold. where: (column, value), keep only those clips. without: values of the fold column
     that take no part. kind: what is asked for. unlabelled: clips without a label have none of the classes,
-    instead of being left out. timing: of events. note: what a reader of the number must know.
+    instead of being left out. timing: of events. together: where folds are drawn, exact copies of a sound are
+    of one group. note: what a reader of the number must know.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Task:
     part: str = ""
     unlabelled: bool = False
     timing: Timing = Timing()
+    together: bool = False
     note: str = ""
 
 
@@ -280,16 +282,26 @@ def own(store: Any, label: str, fold: str = "") -> Task:
     """The task of telling a label of anybody's store. fold: column of the folds, where "test" is tested alone
     if it is a value of it; "": five are drawn.
 
-    ValueError: the store has no such column, or no clip has it filled in.
+    Clips without a fold take no part. Where folds are drawn, exact copies of a sound stay together.
+    ValueError: the store has no such column, no clip has it filled in, or all have one label.
     """
     for column in filter(None, (label, fold)):
         if column not in store.columns:
             raise ValueError(f"{store.path}: no column {column!r}; there are {', '.join(store.columns)}")
     if fold and not store.names(fold):
         raise ValueError(f"{store.path}: no clip has the column {fold!r} filled in; leave the folds out")
+    if len(values := store.names(label)) == 1:
+        raise ValueError(
+            f"{store.path}: all clips have the {label} {str(values[0])!r}, so there is nothing to tell"
+        )
     test = ("test",) if fold and "test" in store.names(fold) else None
-    note = f"folds of the column {fold!r}" if fold else "5 folds drawn, whole groups, classes spread alike"
-    return Task(f"{store.path.name}/{label}", str(store.path), label, fold, test=test, note=note)
+    note = f"folds of the column {fold!r}" if fold else "folds drawn, 5 at most, whole groups, classes alike"
+    name = f"{store.path.name}/{label}"
+    if any(task.name == name for task in TASKS):  # or its records would pass for that task's
+        name += " (own folds)"
+    without = ("",) if fold else ()
+    where = str(store.path.absolute())  # never the name of a data set
+    return Task(name, where, label, fold, test=test, without=without, together=not fold, note=note)
 
 
 def drawn(labels: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
@@ -308,6 +320,19 @@ def drawn(labels: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"]) ->
         ):
             out[rows] = str(i)
     return out
+
+
+def joined(groups: Shaped[np.ndarray, " n"], sounds: Int64[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
+    """Groups that have a sound in common made one, which is called as the first of them."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    names, code = np.unique(groups, return_inverse=True)
+    size = len(names) + sounds.max() + 1
+    edges = coo_array((np.ones(len(code)), (code, len(names) + sounds)), shape=(size, size))
+    part = connected_components(edges, directed=False)[1][: len(names)]
+    _, first, back = np.unique(part, return_index=True, return_inverse=True)
+    return names[first[back]][code]
 
 
 def classified(task: Task) -> None:
@@ -340,6 +365,8 @@ def columns(
         groups = np.asarray(store.values(task.group))[rows]
         # a clip without a group is a group of its own, not one of a big nameless group
         groups = np.where(groups == "", np.char.add("clip ", rows.astype(str)), groups)
+    if task.together:
+        groups = joined(groups, np.unique(store.digests[rows], axis=0, return_inverse=True)[1])
     folds = np.asarray(store.values(task.fold))[rows] if task.fold else drawn(labels[rows], groups)
     if not (folds != "").any():
         raise ValueError(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ssl_audio.encoders.layers import patches
+from ssl_audio.losses import restoration
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Autoencoder:
         spec = clean + self.noise * jax.random.normal(noise_key, clean.shape, clean.dtype)
         spec = jnp.where(jax.random.bernoulli(drop_key, self.drop, clean.shape), jnp.zeros_like(spec), spec)
         guess = net.out(nnx.relu(net.up(net.code(net.encoder(spec, key=key)))))
-        return jnp.mean((guess - patches(clean, net.encoder.patch)) ** 2, dtype=jnp.float32), {}
+        patch = net.encoder.patch
+        return restoration(guess, patches(clean, patch), patch[0]), {}
 
     def after(self, net, step):
         pass

@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 from flax import nnx
 
-from ssl_audio.losses import barlow_twins, spread
+from ssl_audio.losses import barlow_twins, pairs, spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class BarlowTwins:
         )
 
     def loss(self, net, views, batch, key):
-        x = net.encoder.embed(jnp.concatenate(views), key=key)
+        x = net.encoder.embed(pairs(views, "Barlow Twins"), key=key)
         for up, norm in zip(net.up, net.norm, strict=True):
             x = nnx.relu(norm(up(x)))
         a, b = jnp.split(net.down(x), 2)

@@ -36,8 +36,8 @@ class BEATs:
 
     Deviations: no gated relative positions nor DeepNorm, but the encoder that is given, and sine-cosine
     positions behind it; hidden places hold a learned token (zeros in the paper's text); one optimiser and
-    schedule for all phases, whose momentum and decay also move what rests. Initial weights are kept, to start
-    from: with the teacher three more encoders in memory.
+    schedule for all phases. Initial weights are kept, to start from: with the teacher three more encoders in
+    memory.
     """
 
     hide: float = 0.75
@@ -55,9 +55,11 @@ class BEATs:
     again: int = 800_000
     """Step at which the second iteration begins."""
     decay: float = 0.99
-    """Of the codebook's moving average, a step."""
+    """Of the codebook's moving average, a step (a micro-batch, where batches are cut)."""
     commit: float = 1.0
     """Weight of the mean squared distance of output and code; too low: all labels alike. ESPnet takes 10."""
+    looks: int = 16
+    """Batches whose patches, at most 64 of a clip, k-means makes the first codebook of."""
 
     def build(self, encoder, *, rngs):
         if not 0 < self.hide < 1:
@@ -103,6 +105,8 @@ class BEATs:
         hide = round(self.hide * n)
         if not 0 < hide < n:
             raise ValueError(f"BEATs: {self.hide} of {n} patches hides {hide}; give longer clips")
+        if (seen := self.looks * b * min(n, 64)) < self.codes:  # else it would end at step `distil`
+            raise ValueError(f"BEATs: {self.codes} codes of {seen} patches; raise looks ({self.looks})")
         keep, hidden, restore = random_mask(key, b, n, n - hide)
         phase, random, codebook = net.phase[...], net.random[...], net.codebook[...]
 
@@ -116,7 +120,7 @@ class BEATs:
             chosen, code = jax.lax.cond(
                 phase == 0,
                 lambda: label(unit(cells.astype(jnp.float32) @ net.project[...]), random),
-                lambda: label(self.encode(net.tokenizer, spec), codebook),
+                lambda: label(self.encode(net.teacher.tokenizer, spec), codebook),
             )
             x = student.encoder(spec, keep=keep)
             token = jnp.broadcast_to(student.token[...].astype(x.dtype), (b, hide, x.shape[-1]))
@@ -152,7 +156,7 @@ class BEATs:
         pass
 
     def refits(self, step):
-        return int(step in (self.distil, self.again))
+        return self.looks if step == self.distil else int(step == self.again)
 
     def gather(self, net, views, batch, key):
         """Of each clip at most 64 outputs of the tokenizer as it will start."""
@@ -174,6 +178,7 @@ class BEATs:
         move(net.teacher.encoder, net.student.encoder, first)
         move(net.tokenizer, net.teacher.tokenizer, first)
         move(net.student, net.teacher.student, ~first)
+        move(net.teacher.tokenizer, net.tokenizer, ~first)  # what gives labels rests, out of decay's reach
         net.phase[...] = net.phase[...] + 1
 
     def encoder(self, net):

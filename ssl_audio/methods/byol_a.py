@@ -8,7 +8,7 @@ import optax
 from flax import nnx
 
 from ssl_audio.encoders.layers import MLP
-from ssl_audio.losses import cosine, spread
+from ssl_audio.losses import cosine, pairs, spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class BYOLA:
         return net
 
     def loss(self, net, views, batch, key):
-        both = jnp.concatenate(views)
+        both = pairs(views, "BYOL-A")
         both = (both - both.mean()) * jax.lax.rsqrt(both.var() + 1e-6)
         keys = jax.random.split(key)
         online = net.online.project(net.online.encoder.embed(both, key=keys[0]))

@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 from flax import nnx
 
-from ssl_audio.losses import info_nce
+from ssl_audio.losses import info_nce, pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class COLA:
         )
 
     def loss(self, net, views, batch, key):
-        x = net.encoder.embed(jnp.concatenate(views), key=key)
+        x = net.encoder.embed(pairs(views, "COLA"), key=key)
         anchor, positive = jnp.split(jnp.tanh(net.norm(net.project(x))), 2)
         anchor, positive, form = (a.astype(jnp.float32) for a in (anchor, positive, net.bilinear[...]))
         logits = anchor @ form @ positive.T

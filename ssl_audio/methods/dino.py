@@ -68,7 +68,7 @@ class DINO:
     steps: int = 125_100
     """Steps of that cosine: the length of the run (the paper's 100 epochs)."""
     slow: float = 0.9
-    """Of the centre's moving average, a step."""
+    """Of the centre's moving average, a step (a micro-batch, where batches are cut)."""
     freeze: int = 1251
     """First steps, in which the student's prototypes stay as they were drawn: the paper's first epoch."""
     centre: bool = True
@@ -108,7 +108,8 @@ class DINO:
         if self.centre:
             net.centre[...] = self.slow * net.centre[...] + (1 - self.slow) * seen.mean((0, 1))
         return jnp.sum(pairs * others) / jnp.sum(others), {
-            "target_std": spread(target.reshape(2 * b, -1)),
+            # so few targets can't be spread over all prototypes: 1 is as wide as they can be
+            "target_std": spread(target.reshape(2 * b, -1)) / min(1, (2 * b / self.prototypes) ** 0.5),
             "perplexity": perplexity(target.mean((0, 1))),
             "sharpness": perplexity(target).mean(),
             "accuracy": jnp.mean(target[0].argmax(-1) == guess[1].argmax(-1), dtype=jnp.float32),

@@ -76,7 +76,7 @@ class MAE:
     def loss(self, net, views, batch, key):
         (spec,) = views
         patch = net.encoder.patch
-        target = patches(spec, patch)
+        target = patches(spec, patch).astype(jnp.float32)  # a quiet patch's deviation is lost in bfloat16
         b, n, _ = target.shape
         hide = round(self.hide * n)
         if not 0 < hide < n:
@@ -95,7 +95,7 @@ class MAE:
             target = (target - target.mean(-1, keepdims=True)) / jnp.sqrt(
                 target.var(-1, keepdims=True) + 1e-6
             )
-        loss = jnp.mean((guess - target) ** 2, dtype=jnp.float32)
+        loss = jnp.mean((guess.astype(jnp.float32) - target) ** 2)
         return loss, {"target_std": spread(target.reshape(-1, target.shape[-1]))}
 
     def after(self, net, step):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from ssl_audio.losses import spread, unit
+from ssl_audio.losses import pairs, spread, unit
 
 
 class Queue(nnx.Variable):
@@ -51,7 +51,7 @@ class MoCo:
         return net
 
     def loss(self, net, views, batch, key):
-        both = jnp.concatenate(views)
+        both = pairs(views, "MoCo")
         keys = jax.random.split(key)
         q = net.online.project(net.online.encoder.embed(both, key=keys[0]))
         if self.predictor:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ssl_audio.encoders.layers import MLP
-from ssl_audio.losses import nt_xent
+from ssl_audio.losses import nt_xent, pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +26,7 @@ class SimCLR:
         return nnx.Dict(encoder=encoder, project=MLP(encoder.width, self.hidden, self.width, rngs=rngs))
 
     def loss(self, net, views, batch, key):
-        # one pass over both views: batch normalisation must not tell them apart
-        a, b = jnp.split(net.project(net.encoder.embed(jnp.concatenate(views), key=key)), 2)
+        a, b = jnp.split(net.project(net.encoder.embed(pairs(views, "SimCLR"), key=key)), 2)
         return nt_xent(a, b, self.temperature), {}
 
     def after(self, net, step):

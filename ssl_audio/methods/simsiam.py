@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from ssl_audio.losses import cosine, spread
+from ssl_audio.losses import cosine, pairs, spread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class SimSiam:
         return net
 
     def loss(self, net, views, batch, key):
-        z = net.encoder.embed(jnp.concatenate(views), key=key)
+        z = net.encoder.embed(pairs(views, "SimSiam"), key=key)
         z = nnx.relu(net.norm1(net.one(z)))
         z = nnx.relu(net.norm2(net.two(z)))
         z = net.three(z)

@@ -77,7 +77,8 @@ class SwAV:
         pairs = -jnp.einsum("ibk,vbk->iv", target, guess) / b
         others = 1 - jnp.eye(2, len(views))
         logs = {
-            "target_std": spread(target.reshape(2 * b, -1)),
+            # so few assignments can't be spread over all prototypes: 1 is as wide as they can be
+            "target_std": spread(target.reshape(2 * b, -1)) / min(1, (2 * b / self.prototypes) ** 0.5),
             "perplexity": perplexity(jnp.exp(guess).mean((0, 1))),
             "accuracy": jnp.mean(target[0].argmax(-1) == guess[1].argmax(-1), dtype=jnp.float32),
         }

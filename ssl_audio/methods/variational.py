@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ssl_audio.encoders.layers import patches
+from ssl_audio.losses import restoration
 
 
 class Count(nnx.Variable):
@@ -53,7 +54,7 @@ class VAE:
         mean, log_var = (f(tokens).astype(jnp.float32) for f in (net.mean, net.log_var))
         code = mean + jnp.exp(0.5 * log_var) * jax.random.normal(draw, mean.shape)
         guess = net.out(nnx.relu(net.up(code.astype(tokens.dtype))))
-        error = jnp.mean((guess - target) ** 2, dtype=jnp.float32)
+        error = restoration(guess, target, net.encoder.patch[0])
         kl = 0.5 * jnp.sum(mean**2 + jnp.exp(log_var) - 1 - log_var, -1).mean()
         weight = self.beta
         if self.anneal:

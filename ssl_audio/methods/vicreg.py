@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 from flax import nnx
 
-from ssl_audio.losses import vicreg
+from ssl_audio.losses import pairs, vicreg
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class VICReg:
         )
 
     def loss(self, net, views, batch, key):
-        x = net.encoder.embed(jnp.concatenate(views), key=key)
+        x = net.encoder.embed(pairs(views, "VICReg"), key=key)
         x = nnx.relu(net.norm1(net.one(x)))
         x = nnx.relu(net.norm2(net.two(x)))
         invariance, variance, covariance = vicreg(*jnp.split(net.three(x), 2))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ssl_audio.encoders.layers import patches
+from ssl_audio.losses import restoration
 from ssl_audio.quantise import nearest, perplexity
 
 
@@ -30,7 +31,7 @@ class VQAutoencoder:
     """Numbers of a code."""
     hidden: int = 512
     decay: float = 0.99
-    """Of the moving averages, a step."""
+    """Of the moving averages, a step (a micro-batch, where batches are cut)."""
     commit: float = 0.25
     """Weight of the tokens' distance to their codes."""
     revive: float = 0.1
@@ -58,7 +59,8 @@ class VQAutoencoder:
         commit = jnp.mean((x.astype(jnp.float32) - best) ** 2)
         code = x + jax.lax.stop_gradient(best.astype(x.dtype) - x)  # the gradient passes straight through
         guess = net.out(nnx.relu(net.up(code)))
-        error = jnp.mean((guess - patches(spec, net.encoder.patch)) ** 2, dtype=jnp.float32)
+        patch = net.encoder.patch
+        error = restoration(guess, patches(spec, patch), patch[0])
         shares = self.move(net, jax.lax.stop_gradient(flat), chosen, draw)
         logs = {"error": error, "commit": commit, "perplexity": perplexity(shares)}
         return error + self.commit * commit, logs

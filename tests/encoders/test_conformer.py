@@ -131,3 +131,15 @@ def test_a_token_reaches_three_frames_back_and_four_on():
     net, _ = evaluated()
     grad = jax.jit(jax.grad(lambda x: jnp.sum(net.cut(x)[:, 3] ** 2)))(draw(1, 32, 16))
     assert np.flatnonzero(np.abs(np.asarray(grad)).sum((0, 2))).tolist() == list(range(9, 16))
+
+
+def test_what_is_not_kept_is_not_heard():
+    """A token's convolutions reach three frames back: into a patch that a method hides."""
+    net, run = evaluated()
+    x, keep = draw(2, 24, 16), jnp.array([[1, 4], [0, 2]])
+    there = jax.grad(lambda x: jnp.sum(run(x, keep) ** 2))(x)
+    heard = np.abs(there).sum(2) > 0
+    for row, kept in zip(heard, np.asarray(keep), strict=True):
+        assert {int(f) // 4 for f in np.flatnonzero(row)} == set(kept.tolist())
+    whole = jnp.broadcast_to(jnp.arange(6), (2, 6))
+    np.testing.assert_allclose(run(x, whole), net(x), atol=1e-5)

@@ -7,9 +7,10 @@ import pytest
 import torch
 from flax import nnx
 
-from ssl_audio.encoders import CRNN, GRU, AudioNTT, Context, CPCConv, ViT
+from ssl_audio.encoders import CRNN, GRU, AudioNTT, Context, CPCConv, EfficientNet, Learned, ViT
 from ssl_audio.encoders.recurrent import GRULayer
 from ssl_audio.encoders.wave_conv import StridedConv
+from ssl_audio.train import split
 
 
 def draw(*shape, seed=0):
@@ -133,6 +134,8 @@ def test_sizes_that_do_not_fit_are_refused():
         (CPCConv(strides=(4, 1)), 4, "strides"),
         (Context(ViT(width=8, depth=1, heads=2, patch=(4, 8))), 16, "AudioNTT"),
         (Context(CRNN(width=4, channels=4)), 16, "whole clip"),
+        (Context(EfficientNet(channels=8)), 32, "whole clip"),
+        (Context(Learned(encoder=ViT(width=8, depth=1, heads=2, patch=(4, 8)))), 80, "whole clip"),
         (Context(AudioNTT()), 12, "multiple of 8"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -144,3 +147,12 @@ def test_crnn_halves_bands_while_they_are_even():
         net = nnx.eval_shape(lambda mels=mels: CRNN(channels=8, width=4).build(mels, rngs=nnx.Rngs(0)))
         assert net.ahead[0].enter.shape == (left * 8, 12)
         assert net.width == net.token == 8 and net.steps(41) == 10
+
+
+def test_crnn_runs_in_bfloat16():
+    """As training casts it: parameters low, running averages in float32, no promotion of types."""
+    graph, params, frozen, rest = split(CRNN(width=4, channels=4).build(16, rngs=nnx.Rngs(0)))
+    low = jax.tree.map(lambda x: x.astype(jnp.bfloat16), params)
+    run = lambda x, rest: nnx.merge(graph, low, frozen, rest)(x)
+    out = jax.eval_shape(run, jnp.zeros((2, 16, 16), jnp.bfloat16), rest)
+    assert out.dtype == jnp.bfloat16

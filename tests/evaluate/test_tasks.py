@@ -49,7 +49,11 @@ def test_a_store_of_ones_own():
     group = np.repeat(np.arange(40), 3)
     kind, part = np.array(list("abcd"))[group % 4], np.where(group < 8, "test", "train")
     store = Columns(kind=kind, group=group.astype(str), part=part)
-    store.path, store.columns = Path("my sounds"), tuple(store.given)
+    store.path, store.columns, store.digests = (
+        Path("my sounds"),
+        tuple(store.given),
+        np.arange(240).reshape(120, 2),
+    )
     store.names = lambda column: sorted(set(store.given[column]))
     task = own(store, "kind")
     labels, folds, groups, rows = columns(task, store)
@@ -58,6 +62,23 @@ def test_a_store_of_ones_own():
     assert all((labels[folds == f] == c).sum() == 6 for f in "01234" for c in "abcd")
     assert (columns(task, store)[1] == folds).all()
     assert own(store, "kind", "part").test == ("test",) and own(store, "kind", "group").test is None
+    store.digests[2] = store.digests[119]  # a copy, in another group
+    together = columns(task, store)[2]
+    changed = {(a, b) for a, b in zip(groups, together, strict=True) if a != b}
+    assert len(set(together)) == 39 and changed == {("39", "0")} and together[2] == together[119]
+    store.path = Path("stores/fsdd")
+    store.given["digit"] = kind
+    store.columns = tuple(store.given)
+    assert (
+        own(store, "digit").name == "fsdd/digit (own folds)"
+        and Path(own(store, "kind").dataset).is_absolute()
+    )
+    store.given["part"] = np.where(group < 8, "test", np.where(group < 20, "train", ""))
+    assert columns(own(store, "kind", "part"), store)[3].tolist() == [*range(60)]
+    store.given["digit"] = np.full(120, "7")
+    with pytest.raises(ValueError, match="all clips have the digit '7'"):
+        own(store, "digit")
+    store.path, store.columns = Path("my sounds"), ("kind", "group", "part")
     with pytest.raises(ValueError, match="my sounds: no column 'sort'; there are kind, group, part"):
         own(store, "sort")
     store.given["part"] = np.full(120, "")

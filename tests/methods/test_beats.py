@@ -150,7 +150,29 @@ def test_refits_move_what_their_phase_needs(drawn):
     same(pure(net.tokenizer), jax.tree.map(lambda x: x + 2, params["tokenizer"]))
     np.testing.assert_array_equal(net.codebook[...], codebook)
     assert int(net.phase[...]) == 2
-    assert [MADE.refits(i) for i in (0, MADE.distil, MADE.again, MADE.again + 1)] == [0, 1, 1, 0]
+    assert [MADE.refits(i) for i in (0, MADE.distil, MADE.again, MADE.again + 1)] == [0, 16, 1, 0]
+
+
+def test_what_gives_the_labels_rests(drawn):
+    """In the second iteration the optimiser's decay still shrinks the tokenizer: labels mustn't drift."""
+    net = nnx.merge(drawn[0], *at(1, drawn))
+    nnx.update(net.tokenizer, jax.tree.map(lambda x: x * 1.5 + 0.1, drawn[1]["tokenizer"]))
+    before = nnx.as_pure(nnx.state(net.tokenizer, nnx.Param))
+    MADE.refit(net, jnp.ones((16, 8)), KEY)
+    teacher = nnx.as_pure(nnx.state(net.teacher.tokenizer, nnx.Param))
+    jax.tree.map(np.testing.assert_array_equal, teacher, before)
+    loss = MADE.loss(net, (SPEC,), {}, KEY)[0]
+    nnx.update(net.tokenizer, jax.tree.map(lambda x: -x, before))
+    np.testing.assert_array_equal(MADE.loss(net, (SPEC,), {}, KEY)[0], loss)
+    nnx.update(net.teacher.tokenizer, jax.tree.map(lambda x: -x, before))
+    assert MADE.loss(net, (SPEC,), {}, KEY)[0] != loss
+
+
+def test_too_few_patches_for_the_codes_are_told_at_once(drawn):
+    few = dataclasses.replace(MADE, codes=4 * 8 * 16 + 1)
+    net = few.build(VIT.build(16, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(1))
+    with pytest.raises(ValueError, match=r"513 codes of 512 patches; raise looks \(16\)"):
+        few.loss(net, (SPEC,), {}, KEY)
 
 
 def test_bfloat16(drawn):

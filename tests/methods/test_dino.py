@@ -54,6 +54,15 @@ def test_logits_are_cosines_with_the_prototypes():
     assert head(x.astype(jnp.float32), True).dtype == jnp.float32
 
 
+def test_few_targets_among_many_prototypes_are_no_collapse():
+    """Ten targets, each nearly one-hot, can't be spread over 4,096 prototypes: 1 is their widest."""
+    made = dataclasses.replace(MADE, prototypes=4096, sharp=(1e-4, 1e-4))
+    net = made.build(Mean(), rngs=nnx.Rngs(0))
+    net.teacher.head.prototypes[...] = normal(4096, 4)
+    _, logs = made.loss(net, VIEWS, {}, KEY)
+    assert 0.8 < logs["target_std"] <= 1.01
+
+
 @pytest.mark.parametrize(("step", "temperature"), [(0, 0.04), (5, 0.055), (30, 0.07)])
 def test_loss_and_centre_are_the_authors(step, temperature):
     net = build(step)
