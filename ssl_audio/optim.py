@@ -95,7 +95,12 @@ def adam(b1: float, b2: float, epsilon: float) -> optax.GradientTransformation:
         mu = average(b1, state.mu, grads)
         nu = average(b2, state.nu, jax.tree.map(jnp.square, grads))
         began = lambda n, v: jnp.where((n > 0) | jnp.any(v != 0), n + 1, n)
-        count = jax.tree.map(began, state.count, nu)
+        count = jax.lax.cond(  # once all have begun, nobody looks any more
+            jnp.all(jnp.stack(jax.tree.leaves(state.count)) > 0),
+            lambda counts, _: jax.tree.map(lambda n: n + 1, counts),
+            lambda *both: jax.tree.map(began, *both),
+            *(state.count, nu),
+        )
 
         def share(b, n):  # 1 - b^n; subtracted in float32 it would be off by some 1e-5 at first
             return -jnp.expm1(jnp.maximum(n, 1).astype(jnp.float32) * (math.log(b) if b else -math.inf))
