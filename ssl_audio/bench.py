@@ -196,10 +196,15 @@ def page(out: Path, runs: Path, tasks: Sequence[Task], title: str) -> None:
     protocol = by["log-mel", "accuracy"][0]["protocol"]
     if len(tasks) > 1:
         table += f"\n\n{OTHERS}\n\n{others(names, every)}"
-    text = PAGE.format(title=title, task=tasks[0].name, table=table, stem=out.stem, protocol=protocol)
-    write(out.with_suffix(".md"), text)
     first = {name: sorted(runs.glob(f"{name}-*")) for name in names}
-    if logs := {name: metrics(folders[0]) for name, folders in first.items() if folders}:
+    logs = {name: metrics(folders[0]) for name, folders in first.items() if folders}
+    gone = ", ".join(name for name in names if name not in logs)
+    without = f"\n\nNo curves of {gone}: their runs weren't at hand when this was made." if gone else ""
+    text = PAGE.format(
+        title=title, task=tasks[0].name, table=table, stem=out.stem, protocol=protocol, without=without
+    )
+    write(out.with_suffix(".md"), text)
+    if logs:
         comparison(logs).savefig(out.with_suffix(".png"), dpi=80)
 
 
@@ -282,7 +287,7 @@ Minutes are by the run's clock, compilation, looks at the embeddings and what a 
 {table}
 
 Learning curves and collapse monitors of the first seed: the loss; the spread of the embeddings and of what is
-predicted (1 is isotropic); the effective rank; leave-one-out kNN within the watched clips.
+predicted (1 is isotropic); the effective rank; leave-one-out kNN within the watched clips.{without}
 
 ![curves]({stem}.png)
 """

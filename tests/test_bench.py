@@ -46,6 +46,18 @@ def test_the_table_says_what_the_records_say(judged):
     assert (folder / "methods.png").stat().st_size > 10_000
 
 
+def test_a_page_names_the_runs_whose_curves_it_lacks(judged, tmp_path):
+    folder, _, out = judged
+    (tmp_path / "some.json").write_text(out.read_text())
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mae-0").symlink_to(folder / "runs" / "mae-0")
+    _, task = folded(tmp_path, takes=1, folds=2)
+    bench.page(tmp_path / "some.json", tmp_path / "runs", [task], "Some")
+    text = (tmp_path / "some.md").read_text()
+    assert "No curves of simclr: their runs" in text and (tmp_path / "some.png").stat().st_size > 10_000
+    assert "No curves" not in (folder / "methods.md").read_text()
+
+
 def test_what_is_judged_is_left_alone_and_a_new_seed_is_added(judged):
     folder, go, out = judged
     before = out.read_text()
