@@ -76,13 +76,13 @@ def run(
     if odd := [e.name for e in experiments if e.data.label and e.data.label not in heard.columns]:
         print(f"left out, since {heard.path} hasn't the labels they learn from: {', '.join(odd)}", flush=True)
         experiments = [e for e in experiments if e.name not in odd]
-    records_before = report.read(out) if out.exists() else []
+    judged = report.read(out) if out.exists() else []
     twins: dict = {}
 
     def left(name: str, seed: int) -> list[tuple[Task, Store]]:
         done = {
-            (r["task"], r["data"])
-            for r in records_before
+            (r["task"], r.get("data"))
+            for r in judged
             if (r["system"], r["seed"]) == (name, seed)
             and heard.hash[:16] in r.get("pretrained on", heard.hash)  # older records don't say
             and r.get("steps", steps) == (steps or r.get("steps"))
