@@ -519,6 +519,8 @@ def bench(args: list[str]) -> None:
         mine = own.opened(task)
         chosen, found = load_many(experiments), [find(name) for name in task]
         title = (execute(experiments).__doc__ or experiments.stem).strip().partition("\n")[0]
+        if mine and not task:  # the file speaks of its author's data
+            title = f"{experiments.stem} on {mine[1].path.name}"
         if unknown := set(only) - {e.name for e in chosen}:
             names = " ".join(e.name for e in chosen)
             raise ValueError(f"{', '.join(sorted(unknown))}: not in {experiments}, which has {names}")

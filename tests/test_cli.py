@@ -227,7 +227,8 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
     assert re.search(r"36 clips at 8000 Hz.*sounds/label.*sounds-labels\.json", capsys.readouterr().out)
     Path("several.py").write_text(FILE + "experiments = (experiment,)\ndel experiment\n")
     cli.main(["bench", "several.py", "--store", "sounds", "--steps", "4"])
-    assert "sounds/label" in Path("results/sounds-several.md").read_text()
+    page = Path("results/sounds-several.md").read_text()
+    assert "# several on sounds" in page and "Task sounds/label" in page
     assert json.loads(Path("runs/bench/own-0/experiment.json").read_text())["watch_label"] == "label"
 
     cli.main(["clusters", "run", "--store", "sounds", "--label", "label", "--out", "c.html"])
