@@ -59,7 +59,7 @@ METHODS = {
     "COLA": toy(methods.COLA(width=16)),
     "BEATs": toy(
         methods.BEATs(
-            hide=0.5, codes=8, code=8, width=16, depth=1, heads=2, distil=6, again=14, decay=0.9, commit=10.0
+            hide=0.5, codes=8, code=8, width=16, depth=1, heads=2, distil=6, again=14, decay=0.9, commit=30.0
         ),
         VIT,
         1,

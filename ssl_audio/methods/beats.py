@@ -58,7 +58,7 @@ class BEATs:
     """Of the codebook's moving average, a step (a micro-batch, where batches are cut)."""
     commit: float = 1.0
     """Weight of the mean squared distance of output and code; too low: all labels alike. ESPnet takes 10."""
-    looks: int = 16
+    looks: int = 1
     """Batches whose patches, at most 64 of a clip, k-means makes the first codebook of."""
 
     def build(self, encoder, *, rngs):
