@@ -76,6 +76,8 @@ def run(
     if odd := [e.name for e in experiments if e.data.label and e.data.label not in heard.columns]:
         print(f"left out, since {heard.path} hasn't the labels they learn from: {', '.join(odd)}", flush=True)
         experiments = [e for e in experiments if e.name not in odd]
+    if not experiments:
+        raise ValueError("no experiment is left to run")
     judged = report.read(out) if out.exists() else []
     twins: dict = {}
 
@@ -90,7 +92,7 @@ def run(
         return [(task, store) for task, store in tasks if (task.name, store.hash) not in done]
 
     todo = [(seed, e) for seed in seeds for e in experiments if left(e.name, seed)]
-    for task, store in left("log-mel", 0) if experiments else ():
+    for task, store in left("log-mel", 0):
         report.append(out, floor(experiments[0], store, task))
     for number, (seed, chosen) in enumerate(todo):
         folder = runs / f"{chosen.name}-{seed}"

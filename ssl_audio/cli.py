@@ -172,7 +172,6 @@ def store(args: list[str]) -> None:
 
 def train(args: list[str]) -> None:
     """Pretrain the experiment of a Python file; the same command resumes it."""
-    import dataclasses
     from typing import Annotated, Literal
 
     import tyro
@@ -218,7 +217,6 @@ def train(args: list[str]) -> None:
 
 def plan(args: list[str]) -> None:
     """What a run would take: parameters, memory a device, operations, days."""
-    import dataclasses
     import re
     from typing import Annotated
 

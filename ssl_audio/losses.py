@@ -22,6 +22,12 @@ def spread(x: Float[Array, "b d"]) -> Float[Array, ""]:
     return jnp.sqrt(jnp.maximum(unit(x.astype(jnp.float32)).var(0), 0)).mean() * x.shape[1] ** 0.5
 
 
+def assigned(x: Float[Array, "b k"]) -> Float[Array, ""]:
+    """Spread of assignments to k prototypes, of 1 where it is as wide as b of them can be: fewer than k can't
+    be spread over all."""
+    return spread(x) / min(1, (x.shape[0] / x.shape[1]) ** 0.5)
+
+
 def pairs(views: Sequence[Float[Array, "b f m"]], who: str) -> Float[Array, "n f m"]:
     """Two views of each clip, the second half below the first, for one pass: batch normalisation must not
     tell them apart. ValueError: there is another number of views, or they are of two lengths."""

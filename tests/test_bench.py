@@ -172,6 +172,11 @@ def test_what_learns_from_labels_that_are_not_there_is_left_out(tmp_path, capsys
     out = tmp_path / "some.json"
     bench.run(made, [(task, store)], minutes=9.0, seeds=(0,), runs=tmp_path / "runs", out=out, steps=2)
     assert "hasn't the labels they learn from: cannot" in capsys.readouterr().out
+    none = lambda: bench.run(
+        made[1:], [(task, store)], minutes=9.0, seeds=(0,), runs=tmp_path, out=tmp_path / "n.json"
+    )
+    with pytest.raises(ValueError, match="no experiment is left"):
+        none()
     records = [r for r in report.read(out) if r["metric"] == "accuracy" and "method" in r]
     assert {(r["system"], r.get("by labels")) for r in records} == {
         ("sees", "label"),

@@ -49,6 +49,7 @@ def test_every_loss_is_bounded():
         "off_diagonal",
         "standardise",
         "whiten",
+        "assigned",
         "pairs",
         "restoration",
     }  # parts of others, of their own size

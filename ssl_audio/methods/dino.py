@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from ssl_audio.losses import spread, unit
+from ssl_audio.losses import assigned, unit
 from ssl_audio.quantise import perplexity
 
 
@@ -108,8 +108,7 @@ class DINO:
         if self.centre:
             net.centre[...] = self.slow * net.centre[...] + (1 - self.slow) * seen.mean((0, 1))
         return jnp.sum(pairs * others) / jnp.sum(others), {
-            # so few targets can't be spread over all prototypes: 1 is as wide as they can be
-            "target_std": spread(target.reshape(2 * b, -1)) / min(1, (2 * b / self.prototypes) ** 0.5),
+            "target_std": assigned(target.reshape(2 * b, -1)),
             "perplexity": perplexity(target.mean((0, 1))),
             "sharpness": perplexity(target).mean(),
             "accuracy": jnp.mean(target[0].argmax(-1) == guess[1].argmax(-1), dtype=jnp.float32),

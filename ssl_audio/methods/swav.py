@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ssl_audio.encoders.layers import MLP
-from ssl_audio.losses import spread, unit
+from ssl_audio.losses import assigned, unit
 from ssl_audio.quantise import perplexity, sinkhorn
 
 
@@ -77,8 +77,7 @@ class SwAV:
         pairs = -jnp.einsum("ibk,vbk->iv", target, guess) / b
         others = 1 - jnp.eye(2, len(views))
         logs = {
-            # so few assignments can't be spread over all prototypes: 1 is as wide as they can be
-            "target_std": spread(target.reshape(2 * b, -1)) / min(1, (2 * b / self.prototypes) ** 0.5),
+            "target_std": assigned(target.reshape(2 * b, -1)),
             "perplexity": perplexity(jnp.exp(guess).mean((0, 1))),
             "accuracy": jnp.mean(target[0].argmax(-1) == guess[1].argmax(-1), dtype=jnp.float32),
         }
