@@ -5,8 +5,8 @@ Transformer for Both Clip-level and Frame-level Tasks", 2024; its published conf
 the loudest, from -79.6482 to 50.6842 mapped to -1 to 1; one view left plain, the other changed by
 log-mixup-exp 0.4 and by stretching the frequency axis; both see both networks; spans of 5 tokens masked,
 mask 0.65; transformer of width 768, depth 12, 12 heads, patches of 4 frames and all 64 bands; projector and
-predictor 4,096 to 256; teacher 0.9996 rising to 1; AdamW 8e-5, warm-up 19,900 of 398,000 steps, batch 864
-on 6 GPUs. Published: AudioSet 0.480 mAP after fine-tuning.
+predictor 4,096 to 256; teacher 0.9996 rising to 1; AdamW, 8e-5 for each 256 clips of a batch of 864 on
+6 GPUs, warm-up 19,900 of 398,000 steps. Published: AudioSet 0.480 mAP after fine-tuning.
 
 Not reproduced here: AudioSet is not to be had. Differences: `FrequencyShift` stands for the stretched
 frequency axis, since `RandomResizeCrop` would move the view in time as well; positions are fixed and not
@@ -46,6 +46,6 @@ experiment = Experiment(
         std=65.1662,
     ),
     data=Data(seconds=10.0, batch=864, short="pad"),
-    optim=Optim(steps=398_000, rate=8e-5, warmup=19_900, decay=0.04),
+    optim=Optim(steps=398_000, rate=2.7e-4, warmup=19_900, decay=0.04),
     save_every=1000,
 )

@@ -6,8 +6,9 @@ constant, batch 256. The paper trained 100 epochs of AudioSet on a GPU. Publishe
 NSynth 69.1, UrbanSound8K 78.2, VoxCeleb1 33.4, VoxForge 83.5, Speech Commands V2 88.9.
 
 Not reproduced here: AudioSet is not to be had. Steps are set for one epoch of 2 million clips; give
-`--optim.steps` for yours. Two differences: mixing draws from the batch instead of a memory of the last 2,048
-clips, and the convolutions have no bias (the normalisation behind them cancels it).
+`--optim.steps` for yours. Three differences: mixing draws from the batch instead of a memory of the last
+2,048 clips, the spectrogram is standardised by its fitted statistics instead of running ones, and the
+convolutions have no bias (the normalisation behind them cancels it).
 
     ssl-audio store FOLDER --out stores/mine
     ssl-audio train experiments/byol_a.py --data.store stores/mine

@@ -9,8 +9,8 @@ UrbanSound8K 79.7, Speech Commands V2 93.1, VoxCeleb1 57.6, VoxForge 93.3, CREMA
 73.1, Surge 37.6.
 
 Not reproduced here: AudioSet is not to be had. Steps are set for one epoch of 2 million clips; give
-`--optim.steps` for yours. Differences: mixing draws from the batch instead of a memory of past clips, the
-spectrogram is standardised by its fitted statistics, and the convolutions have no bias (the normalisation
+`--optim.steps` for yours. Differences: mixing draws from the batch instead of a memory of past clips, and the
+convolutions have no bias (the normalisation
 behind them cancels it).
 
     ssl-audio store FOLDER --out stores/mine

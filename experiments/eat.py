@@ -9,7 +9,8 @@ clipping 4, 53,333 steps of warm-up, 400,000 in all (10 epochs of AudioSet) at b
 hours. Published after fine-tuning: AudioSet mAP 48.6, 20K 40.3, ESC-50 96.0, Speech Commands V2 98.3.
 
 Not reproduced here: AudioSet is not to be had; give `--optim.steps` for yours. Differences: blocks normalise
-first and targets are outputs of whole blocks (the paper's: last, and of feed-forward parts).
+first and targets are outputs of whole blocks (the paper's: last, and of feed-forward parts);
+clips are padded as waves, the paper's as spectrograms.
 
     ssl-audio store FOLDER --out stores/mine
     ssl-audio train experiments/eat.py --data.store stores/mine

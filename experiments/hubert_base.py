@@ -9,12 +9,11 @@ SUPERB: phones 5.41, keywords 96.30, speakers 81.42, emotions 64.92. Numbers of 
 and results are given from memory.
 
 Not reproduced here: 32 GPUs are not to be had, nor is fine-tuning for recognition here. Differences: one
-command does both stages, so weights, optimiser and schedule go on into the second one, where the paper
-starts afresh; a batch is 176 crops of equal length; the rate falls along a cosine, not a line; k-means looks
-at 100 batches' 352,000 tokens, where the paper takes a tenth of the data for features. A shorter utterance is
-repeated, so what is masked may be heard elsewhere: store longer clips, or give `--data.seconds` of your
-shortest. float32 keeps the
-MFCCs exact; the paper trained in float16.
+command does both stages, so weights, optimiser and schedule go on into the second one, where the paper starts
+afresh; a batch is 176 crops of equal length; the rate falls along a cosine, not a line; biases and scales
+don't decay; k-means looks at 100 batches' 352,000 tokens, where the paper takes a tenth of the data for
+features. A shorter utterance is repeated, so what is masked may be heard elsewhere: store longer clips, or
+give `--data.seconds` of your shortest. float32 keeps the MFCCs exact; the paper trained in float16.
 
     ssl-audio store LibriSpeech --out stores/librispeech
     ssl-audio train experiments/hubert_base.py --data.store stores/librispeech

@@ -4,9 +4,9 @@ Framework", 2024; its published code).
 16 kHz; 608 frames (6.1 s); 80 mel bands from 50 to 8,000 Hz, window and transform 400, hop 160; ViT-B with a
 class token on 16x16 patches, 190 of them; 70 % hidden; predictor of 8 blocks, 512-d, 16 heads; targets
 standardised, distance of unit vectors; teacher 0.99995 to 0.99999; AdamW, 3e-4 for each 256 clips of a batch
-of 2,048, decay 0.05, clipping 3, 300 epochs of AudioSet, 20 of them warm-up. Four 48 GB GPUs for about two
-days. Published linear evaluation: ESC-50 91.3, UrbanSound8K 87.6, Speech Commands V2 96.0, VoxCeleb1 73.4,
-VoxForge 98.3, CREMA-D 73.0, GTZAN 84.1, NSynth 75.7, Surge 42.1.
+of 2,048, decay 0.05, clipping 3, 300 epochs of AudioSet, 20 of them warm-up. (M2D-AS, which has labels, took
+four 48 GB GPUs about two days.) Published linear evaluation: ESC-50 91.3, UrbanSound8K 87.6, Speech Commands
+V2 96.0, VoxCeleb1 73.4, VoxForge 98.3, CREMA-D 73.0, GTZAN 84.1, NSynth 75.7, Surge 42.1.
 
 Not reproduced here: AudioSet is not to be had. Steps are set for 2 million clips; give `--optim.steps` and
 `--method.ramp` for yours. Difference: patches are ordered along time first, the paper's along frequency.

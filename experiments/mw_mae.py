@@ -9,7 +9,8 @@ Published (HEAR, ten seeds): Beijing Opera 96.0, CREMA-D 73.1, ESC-50 81.2, Libr
 97.4 and tonic 97.9, NSynth 5h 69.3, Speech Commands 5h 90.9, FSD50K 51.2, VoxLingua 44.2.
 
 Not reproduced here: AudioSet is not to be had. Steps are set for 2,032,320 clips; give `--optim.steps` for
-yours. One difference: each clip is standardised by itself in the paper, here all by the corpus.
+yours. Differences: each clip is standardised by itself in the paper, here all by the corpus; positions are
+learned from their sines there, and biases, scales and tokens decay too.
 
     ssl-audio store FOLDER --out stores/mine
     ssl-audio train experiments/mw_mae.py --data.store stores/mine

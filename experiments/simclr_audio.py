@@ -8,9 +8,11 @@ Representations", 2021, as in its published configuration.
 used one GPU.
 
 Not reproduced here: FSDnoisy18k must be fetched by hand (zenodo.org/records/2529934). Clips are mixed by
-log-mixup-exp, not scaled to the other's energy first. No spectrogram compression, and the noise is added to
-the wave. Hann window for Hamming. The ResNet's embedding is the mean over the last layer (there: mean and
-maximum). AdamW with a cosine for SGD with steps. Steps are 500 epochs of 15,813 clips.
+log-mixup-exp, not scaled to the other's energy first; nor is each clip freed of its mean and divided by its
+peak, without which its level can give a pair away (`store --clean dc` does the former). No spectrogram
+compression, and the noise is added to the wave. Hann window for Hamming. The ResNet's embedding is the mean
+over the last layer (there: mean and maximum). AdamW with a cosine for SGD with steps. Steps are 500 epochs of
+15,813 clips.
 
     ssl-audio store FSDnoisy18k/audio_train --rate 22050 --out stores/fsdnoisy18k
     ssl-audio train experiments/simclr_audio.py --data.store stores/fsdnoisy18k
@@ -33,7 +35,17 @@ experiment = Experiment(
     method=SimCLR(temperature=0.2, hidden=512, width=512),
     encoder=ResNet(layers=18),
     views=(view, view),
-    frontend=LogMel(rate=22_050, n_fft=2048, win=660, hop=220, mels=96, fmin=50.0, fmax=10_500.0, floor=1e-5),
+    frontend=LogMel(
+        rate=22_050,
+        n_fft=2048,
+        win=660,
+        hop=220,
+        mels=96,
+        fmin=50.0,
+        fmax=10_500.0,
+        floor=1.1e-8,
+        slaney_norm=False,
+    ),
     data=Data(seconds=4.0, batch=128),
     optim=Optim(steps=61_500, rate=1e-3, warmup=500, decay=1e-4),
     save_every=500,

@@ -6,7 +6,8 @@ Head 1,024 to 64, whitened over sub-batches of 128 drawn once a step; Adam 3e-3,
 draws; W-MSE 4 has four views at batch 256). A ResNet-18 on one GPU: 91.55 top-1 with two views (recalled,
 not checked). The paper has no sound.
 
-Not reproduced here: pictures; the views are BYOL-A v2's of a sound; AdamW. `epsilon` is 1e-4 where the
+Not reproduced here: pictures; the views are BYOL-A v2's of a sound; AdamW; the rate falls along a
+cosine, not in steps near the end. `epsilon` is 1e-4 where the
 authors have 0. Steps are for 100 epochs of 50,000 clips. Keep the batch a multiple of `size`.
 
     ssl-audio store FOLDER --out stores/mine

@@ -4,15 +4,15 @@
 the tokens start a masked span of 10; two groups of 320 codes, 100 negatives, temperature 0.1, Gumbel
 2 to 0.5; Adam 5e-4, betas 0.9 and 0.98, weight decay 0.01, 32,000 steps of warm-up, 400,000 steps. The paper
 trained on the 960 hours of LibriSpeech on 64 V100 in 1.6 days, 1.4 million samples on each. Published: word
-error rate 3.4 / 8.0 (test-clean / other) after fine-tuning on 100 hours with a 4-gram, figures from memory;
-linear rows of the HEAR leaderboard CREMA-D 0.656, ESC-50 0.561, NSynth 0.402, Speech Commands 5 h 0.838.
+error rate 3.4 / 8.0 (test-clean / other) after fine-tuning on 100 hours with a 4-gram, figures from memory.
+(The HEAR leaderboard's wav2vec 2.0, ESC-50 0.561, is the Large one on VoxPopuli, not this.)
 
 Not reproduced here: 64 GPUs are not to be had, nor is fine-tuning for recognition here. Differences: a batch
 is 360 crops of equal length, where the paper fills it with whole utterances up to that length; the rate falls
-along a cosine, not a line; bfloat16, not float16; a batch goes through in three parts, which eight devices of
-80 GB hold (`--optim.accumulate 1` for 64; the diversity of the codes is then that of a part, as it was that
-of one GPU's clips in the paper). A shorter utterance is repeated, so what is masked may be heard elsewhere:
-store longer clips, or give `--data.seconds` of your shortest.
+along a cosine, not a line; biases and scales don't decay; bfloat16, not float16; a batch goes through in
+three parts, which eight devices of 80 GB hold (`--optim.accumulate 1` for 64; the diversity of the codes is
+then that of a part, as it was that of one GPU's clips in the paper). A shorter utterance is repeated, so what
+is masked may be heard elsewhere: store longer clips, or give `--data.seconds` of your shortest.
 
     ssl-audio store LibriSpeech --out stores/librispeech
     ssl-audio train experiments/wav2vec2_base.py --data.store stores/librispeech

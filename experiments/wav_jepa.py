@@ -12,8 +12,8 @@ Beijing Opera 89.4, Mridangam stroke 97.3 and tonic 88.5.
 
 Not reproduced here: AudioSet is not to be had. Differences: the 512 crops of a batch come from as many clips;
 the wave isn't normalised by its own mean and deviation, which the first convolution's normalisation over time
-makes nearly the same; layers are normalised in front of the blocks and within the predictor's before each
-part, where theirs are behind.
+makes nearly the same; biases and scales don't decay; layers are normalised in front of the blocks and within
+the predictor's before each part, where theirs are behind.
 
     ssl-audio store FOLDER --out stores/mine
     ssl-audio train experiments/wav_jepa.py --data.store stores/mine
