@@ -19,7 +19,8 @@ def checksum(tree: Any) -> jax.Array:
     def mixed(x):
         """The sum of a hash of each word and its place: integers wrap, so the order of adding doesn't
         matter."""
-        w = jax.lax.bitcast_convert_type(x, jnp.uint32).ravel()
+        x = x.astype(jnp.uint8) if x.dtype == bool else x
+        w = jax.lax.bitcast_convert_type(x, f"uint{8 * x.dtype.itemsize}").ravel().astype(jnp.uint32)
         w = w ^ (jnp.arange(w.size, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9))
         for shift, factor in (
             (16, 0x85EBCA6B),

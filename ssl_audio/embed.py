@@ -11,9 +11,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ssl_audio import checkpoint, provenance
-from ssl_audio.config import Experiment, load_run
+from ssl_audio.config import Experiment, digest, load_run
 from ssl_audio.embeddings import Embeddings, Steps, compute
-from ssl_audio.encoders.layers import masked_mean, within
+from ssl_audio.encoders.layers import masked_mean, pace, within
 from ssl_audio.train import State, encoder, start
 
 What = Literal["clip", "layers", "frames"]
@@ -56,14 +56,13 @@ def beside(net, x):
 
 def steps_of(experiment: Experiment, net) -> Steps:
     """How a network cuts time."""
-    frontend, every = experiment.frontend, getattr(net, "stride", net.patch)[0]
+    frontend, (every, middle) = experiment.frontend, pace(net)
 
     def count(samples):
         frames = frontend.valid_frames(np.asarray(samples, np.int32))
         return np.maximum(np.asarray(net.steps(np.asarray(frames))), 1).astype(np.int64)
 
-    middle = frontend.centre + (net.patch[0] - 1) / 2 * frontend.step
-    return Steps(count, every * frontend.step, middle)
+    return Steps(count, every * frontend.step, frontend.centre + middle * frontend.step)
 
 
 def by_state(
@@ -159,8 +158,8 @@ def embed(
 ) -> Embeddings:
     """Embeddings of a store by a run's newest checkpoint, or by the random weights it began with.
 
-    They are kept in the run's folder, named by checkpoint, store and kind; another frontend, store,
-    checkpoint or code of the network makes them anew. `about["checkpoint"]` is the checkpoint's name.
+    They are kept in the run's folder, named by checkpoint, store and kind; another frontend, network, store,
+    checkpoint or code makes them anew. `about["checkpoint"]` is the checkpoint's name.
     """
     if random:
         experiment = load_run(run)
@@ -172,6 +171,7 @@ def embed(
         "checkpoint": name,
         "store": store.hash,
         "frontend": experiment.frontend.hash,
+        "network": digest((experiment.encoder, experiment.method)),
         "code": provenance.code("encoders", "methods", "signal", "losses.py", "embed.py", "embeddings.py"),
     }
     folder = Path(run) / "embeddings" / f"{name}-{store.hash[:16]}-{what}-{dtype}"

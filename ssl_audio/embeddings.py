@@ -203,6 +203,8 @@ def _computed(f, store, about, part, title, batch, put, steps, dtype, exact) -> 
             real = np.flatnonzero(piece.clips >= 0)
             rows = windows.first[piece.clips[real]] + piece.begins[real] // samples
             made = np.asarray(made)
+            if dtype == "float16" and not (np.abs(made[real]) <= np.finfo(np.float16).max).all():
+                raise ValueError("embeddings: a value is too large for float16 or isn't finite; take float32")
             if out is None:
                 shape = (int(starts[-1]), *made.shape[1 if steps is None else 2 :])
                 out = _new(part, "rows", dtype, shape)
@@ -214,8 +216,6 @@ def _computed(f, store, about, part, title, batch, put, steps, dtype, exact) -> 
                 write(part / "left.json", json.dumps([about, done]))
                 told = time.monotonic()
     out = _whole(out)
-    if dtype == "float16" and not np.isfinite(out).all():
-        raise ValueError("embeddings: a value is too large for float16 or isn't finite; take float32")
     of_frames = {}
     if steps is not None:
         within = np.concatenate([np.arange(n) for n in counts]) * every + steps.first
@@ -301,10 +301,11 @@ def _whole(out: "np.ndarray | _Rows") -> np.ndarray:
 
 
 def _pooled(part: Path | None, rows: np.ndarray, windows: Windows) -> np.ndarray:
-    """Each clip's mean over its windows, weighted by their lengths; some clips at a time."""
+    """Each clip's mean over its windows, weighted by their lengths; some clips at a time, of some 4,096
+    windows together."""
     n = len(windows.first) - 1
     out = _new(part, "pooled", rows.dtype.name, (n, *rows.shape[1:]))
-    for some in np.array_split(np.arange(n), -(-n // 1024)):
+    for some in np.split(np.arange(n), np.flatnonzero(np.diff(windows.first[:-1] // 4096)) + 1):
         begin, end = windows.first[some[0]], windows.first[some[-1] + 1]
         weight = windows.lengths[begin:end].reshape(-1, *[1] * (rows.ndim - 1)).astype(np.float64)
         cuts = windows.first[some] - begin

@@ -51,7 +51,8 @@ def run(
             f"two runs are called {min(twice)!r}: records tell them apart by name; give one of them"
         )
     classified(task)
-    known = report.known(out, "system", "task", "seed", "data", "model")
+    known = report.known(out, "system", "task", "seed", "data", "model", "protocol")
+    protocol = PROTOCOL.format(strength=STRENGTH, recipe=recipe, where=protocol_of(task))
     labels, folds, groups, rows = columns(task, store)
     every = np.full(len(store), "", dtype=labels.dtype)
     every[rows] = labels
@@ -76,7 +77,8 @@ def run(
         wanted = [
             (draw, count, system)
             for draw, count, system in itertools.product(range(draws), counts, systems)
-            if (system, scarce(task, count), draw, store.hash, made[systems[system][0]]) not in known
+            if (system, scarce(task, count), draw, store.hash, made[systems[system][0]], protocol)
+            not in known
         ]
         if not wanted:
             continue
@@ -107,14 +109,14 @@ def run(
                 "n": len(tested),
                 "groups": len(np.unique(groups[tested])),
                 "seed": draw,
-                "protocol": PROTOCOL.format(strength=STRENGTH, recipe=recipe, where=protocol_of(task)),
+                "protocol": protocol,
                 "data": store.hash,
                 "model": made[pretrained],
                 "code": provenance.code(),
             }
             report.append(out, [record])
             print(f"{record['task']}, {system}, draw {draw}: {record['value']:.3f}", flush=True)
-    page(out, task)
+    page(out, task, protocol)
 
 
 PROTOCOL = (
@@ -136,9 +138,10 @@ def probe(x, labels, split, some) -> np.ndarray:
     return classes[(z[split.test] @ w).argmax(1)]
 
 
-def page(out: Path, task: Task) -> None:
+def page(out: Path, task: Task, protocol: str) -> None:
     """The table, mean over draws and their range, and the figure of the newest record of each draw."""
     records = [r for r in report.read(out) if r["task"].startswith(f"{task.name}, ") and "labels" in r]
+    records = [r for r in records if r["protocol"] == protocol]
     records = [r for r in records if r["data"] == records[-1]["data"]]
     newest = {r["system"]: r["model"] for r in records}  # another checkpoint's numbers don't mix with it
     records = [r for r in records if r["model"] == newest[r["system"]]]
@@ -157,8 +160,7 @@ def page(out: Path, task: Task) -> None:
         ]
         lines.append([system, *cells])
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    protocols = "\n".join(dict.fromkeys(r["protocol"] for r in records))
-    write(out.with_suffix(".md"), PAGE.format(task=task.name, table=table, protocol=protocols, stem=out.stem))
+    write(out.with_suffix(".md"), PAGE.format(task=task.name, table=table, protocol=protocol, stem=out.stem))
     efficiency(values).savefig(out.with_suffix(".png"), dpi=110)
 
 

@@ -113,6 +113,22 @@ def adam(b1: float, b2: float, epsilon: float) -> optax.GradientTransformation:
     return optax.GradientTransformation(init, update)
 
 
+def renewed(opt: Any, old: Any, new: Any) -> Any:
+    """The optimiser's state where parameters went from `old` to `new` without it: of an array that is another
+    one now, Adam's averages and count begin anew.
+
+    What rested, and is drawn afresh then (BEATs' student), would else take steps several times too long: its
+    averages have faded, its count has not.
+    """
+    moved = jax.tree.map(lambda a, b: jnp.any(a != b), old, new)
+
+    def fresh(tree):
+        return jax.tree.map(lambda m, x: jnp.where(m, jnp.zeros_like(x), x), moved, tree)
+
+    adam = lambda x: isinstance(x, Adam)
+    return jax.tree.map(lambda x: Adam(*map(fresh, x)) if adam(x) else x, opt, is_leaf=adam)
+
+
 def lenient(f):
     """f under jax's usual promotion of types, strict elsewhere or not: optax mixes floats with its integer
     counts."""

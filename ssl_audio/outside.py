@@ -129,7 +129,7 @@ def _csv(path: Path):
                 f"{path}: {column} has {there} numbers in {len(rows)} rows, but {bad[column]!r} for "
                 f"{bad[key]}; mend the file, or leave the column out"
             )
-    return taken, [row[key] for row in rows], np.array(values, np.float64).reshape(len(values), -1).T
+    return taken, [row[key] for row in rows], np.array(values, np.float64).reshape(len(values), len(rows)).T
 
 
 def _key(names: Sequence[str]) -> str:

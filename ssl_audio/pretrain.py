@@ -161,7 +161,10 @@ def differences(a: Experiment, b: Experiment) -> str:
 def systems(run: Path | str, store: Store) -> tuple[dict[str, np.ndarray], Experiment, str]:
     """Embeddings of a store by a run, by its twin with random weights and by log-mel statistics; and the
     checkpoint's name."""
-    experiment, own, random = config.load_run(run), embed(run, store), embed(run, store, random=True)
+    experiment = config.load_run(run)
+    if experiment.name in ("random", "logmel"):
+        raise ValueError(f"{run}: {experiment.name!r} is what a floor is called; give the run another --name")
+    own, random = embed(run, store), embed(run, store, random=True)
     found = {experiment.name: own.x, "random": random.x, "logmel": logmel(experiment, store)}
     return found, experiment, own.about["checkpoint"]
 

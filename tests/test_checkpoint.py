@@ -158,6 +158,12 @@ def test_checksum_sees_every_change():
     assert name(17, x).startswith("17-") and len(name(17, x)) == 11
 
 
+@pytest.mark.parametrize("kind", ["bool", "uint8", "bfloat16", "float16", "int32"])
+def test_checksum_takes_numbers_of_any_width(kind):
+    x = jnp.array([0, 1, 1, 0]).astype(kind)
+    assert int(checksum({"x": x})) != int(checksum({"x": x.at[3].set(jnp.ones((), kind))}))
+
+
 def test_checksum_is_the_same_however_it_is_sharded():
     x = {"w": tree(0)["params"]["w"][:16]}
     everywhere, rows = sharded(8)

@@ -14,6 +14,7 @@ from toys import CONV, FRONTEND, classes, small
 
 from ssl_audio import encoders, signal
 from ssl_audio.config import from_json, to_json
+from ssl_audio.encoders.layers import pace
 from ssl_audio.signal.frontend import Frontend
 
 
@@ -97,6 +98,35 @@ def test_padding_changes_no_embedding(encoder, frames):
     np.testing.assert_allclose(
         embed(padded, jnp.array([40, 40] + 4 * [frames]))[:2], embed(padded)[:2], rtol=1e-4, atol=1e-5
     )
+
+
+SEES_MORE = {"ViT", "GRU", "CRNN", "Context", "Learned"}
+"""Encoders a token of which hears all of a clip, or (PCEN's average) more of what was before it."""
+
+
+@every_encoder
+def test_a_token_is_centred_where_its_time_says(encoder):
+    if encoder in SEES_MORE:
+        pytest.skip("a token hears more than its surroundings")
+    net, _ = evaluated(encoder)
+    every, middle = pace(net)
+    graph, arrays = nnx.split(net)
+
+    def even(p):  # kernels that weigh all their places alike
+        return jnp.broadcast_to(p.mean(tuple(range(p.ndim - 2)), keepdims=True), p.shape)
+
+    arrays = jax.tree.map(lambda p: even(p) if p.ndim > 2 else p, nnx.as_pure(arrays))
+
+    @jax.jit
+    @jax.grad
+    def slope(x):
+        net = nnx.merge(graph, arrays)
+        tokens = net.cut(x) if encoder in ("Conformer", "Wav2Vec2") else net(x)  # before attention
+        return jnp.sum(tokens[:, 10] ** 2)
+
+    heard = np.square(np.asarray(slope(1 + spec(2, 20 * net.patch[0])), np.float64)).sum((0, 2))
+    centre = heard @ np.arange(len(heard)) / heard.sum()
+    assert abs(centre - (10 * every + middle)) < 0.1 * net.patch[0] + 0.6
 
 
 @every_encoder

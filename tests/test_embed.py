@@ -12,7 +12,7 @@ from toys import FRONTEND, RATE, experiment, make_store, started
 
 from ssl_audio import embeddings
 from ssl_audio.checkpoint import Checkpoints
-from ssl_audio.config import save_run
+from ssl_audio.config import digest, save_run
 from ssl_audio.embed import by_state, embed, logmel, restore
 from ssl_audio.embeddings import Embeddings, Windows, compute, pieces
 from ssl_audio.encoders import ViT
@@ -117,6 +117,8 @@ def test_cache_is_hit_by_the_same_and_missed_by_another(run, mixed, monkeypatch)
     with monkeypatch.context() as patch:  # the network's code has changed
         patch.setattr("ssl_audio.provenance.code", lambda *rooms: "another")
         assert embed(run, mixed).about["code"] == "another"
+    heads = dataclasses.replace(CHOSEN, method=dataclasses.replace(CHOSEN.method, temperature=0.7))
+    assert digest((heads.encoder, heads.method)) != found.about["network"]  # the same arrays, another network
     with Checkpoints(run, CHOSEN) as checkpoints:  # training went on: a new checkpoint, new embeddings
         state = jax.device_put(started(CHOSEN)[1])
         checkpoints.save(4, dataclasses.replace(state, params=jax.tree.map(lambda p: p * 1.1, state.params)))

@@ -1,5 +1,6 @@
 """Few labels: every system at every count, drawn from training folds; goes on where it was."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -22,10 +23,11 @@ def judged(tmp_path_factory):
         pretrain.run(experiment(method, data=data, optim=Optim(steps=2, warmup=1)), folder / method)
     out = folder / "labels.json"
 
-    def go(counts, draws, methods=("SimCLR", "VICReg")):
+    def go(counts, draws, methods=("SimCLR", "VICReg"), fold=None):
+        asked = task if fold is None else dataclasses.replace(task, test=(str(fold),), note="one fold")
         recipe = Finetune(steps=3, batch=4)
         runs = [folder / method for method in methods]
-        label_efficiency.run(runs, store, task, counts=counts, draws=draws, out=out, recipe=recipe)
+        label_efficiency.run(runs, store, asked, counts=counts, draws=draws, out=out, recipe=recipe)
         return report.read(out)
 
     return go, out
@@ -46,6 +48,12 @@ def test_every_system_at_every_count_and_no_network_twice(judged):
     out.write_text(json.dumps(old))
     records = go((1, 2), 1)
     assert len(records) == len(told) + 4 and "0.123" not in out.with_suffix(".md").read_text()
+    again = go((1, 2), 1, fold=1)  # on other folds all is judged anew, and the page is of these
+    assert len(again) == len(records) + len(told) and {r["n"] for r in again[len(records) :]} != {
+        told[0]["n"]
+    }
+    assert len(go((1, 2), 1)) == len(again)
+    out.write_text(json.dumps(records))
     again = go((1, 2), 2)
     assert again[: len(records)] == records and {r["seed"] for r in again[len(records) :]} == {1}
 

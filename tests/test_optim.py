@@ -12,7 +12,8 @@ from flax import nnx
 from toys import VIT, experiment, started
 
 from ssl_audio.config import View
-from ssl_audio.optim import Optim, matrices
+from ssl_audio.optim import Optim, matrices, renewed
+from ssl_audio.plan import lower
 from ssl_audio.train import make_step
 
 
@@ -154,3 +155,29 @@ def test_a_batch_that_cannot_be_cut():
     chosen = dataclasses.replace(chosen, optim=dataclasses.replace(chosen.optim, accumulate=3))
     with pytest.raises(ValueError, match="micro-batches"):
         make_step(chosen, None)
+
+
+def test_what_is_drawn_afresh_begins_afresh():
+    """BEATs' student rests, then is drawn anew: its averages have faded, its count hasn't."""
+    old = {"a": jnp.ones((2, 2)), "redrawn": jnp.ones((2, 2))}
+    tx = Optim(rate=0.1, cosine=False).build()
+    move = lambda opt, size: tx.update(jax.tree.map(lambda p: jnp.full_like(p, size), old), opt, old)
+    opt = tx.init(old)
+    for size in [1.0] * 5 + [0.0] * 3000:
+        opt = move(opt, size)[1]
+    new = old | {"redrawn": 2 * old["redrawn"]}
+    late, afresh = move(opt, 1.0)[0], move(renewed(opt, old, new), 1.0)[0]
+    np.testing.assert_allclose(afresh["redrawn"], -0.1, rtol=1e-4)
+    np.testing.assert_array_equal(afresh["a"], late["a"])
+    assert (late["redrawn"] < -0.25).all()  # nearly three times too far
+    assert jax.tree.structure(renewed(opt, old, new)) == jax.tree.structure(opt)
+
+
+def test_more_parts_need_no_more_memory():
+    def temporary(parts):
+        chosen = experiment(encoder=dataclasses.replace(VIT, width=256, heads=4))
+        optim = dataclasses.replace(chosen.optim, accumulate=parts)
+        chosen = dataclasses.replace(chosen, optim=optim, data=dataclasses.replace(chosen.data, batch=32))
+        return lower(chosen, 1)[0].compile().memory_analysis().temp_size_in_bytes
+
+    assert temporary(16) < 1.1 * temporary(2)

@@ -94,6 +94,9 @@ def test_refusals(tmp_path):
     assert outside.read(tmp_path / "rows.csv")[1].shape == (2, 2)
     with pytest.raises(ValueError, match="'digit' is the label; leave that column out"):
         outside.read(tmp_path / "rows.csv", {"digit"})
+    (tmp_path / "words.csv").write_text("name,word\nx,one\ny,two\n")
+    with pytest.raises(ValueError, match=r"2 names for embeddings \(2, 0\)"):
+        outside.read(tmp_path / "words.csv")
     np.savez(tmp_path / "flat.npz", x=x[:, 0], name=np.array(names))
     with pytest.raises(ValueError, match="36 names for embeddings"):
         outside.read(tmp_path / "flat.npz")

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from toys import METHODS, experiment, make_store, same_bits, wavs
 
 from ssl_audio.audio.batches import Batches
@@ -36,7 +37,7 @@ from ssl_audio.signal.augment import (
     SpecAugment,
 )
 from ssl_audio.signal.waves import StoreBackground
-from ssl_audio.train import Diverged, alike, start, train, trim
+from ssl_audio.train import Diverged, Keys, alike, fresh, start, train, trim
 
 ROOT = Path(__file__).parents[1]
 QUIET = {"say": lambda text: None}
@@ -426,3 +427,13 @@ def test_a_run_remembers_its_experiment_and_store(store, tmp_path):
     fitted = pretrain.fitted(unfitted, store).frontend
     assert fitted.std > 0.5 and fitted.mean < -1
     assert pretrain.fitted(chosen, store) is chosen
+
+
+def test_weights_are_drawn_as_by_flax(monkeypatch):
+    chosen = experiment("MAE")
+    drawn = lambda: jax.jit(lambda: fresh(chosen))().params
+    ours = drawn()
+    monkeypatch.setattr("ssl_audio.train.Keys", nnx.Rngs)
+    jax.tree.map(np.testing.assert_array_equal, ours, drawn())
+    keys = Keys(0)
+    assert jax.random.key_data(keys.dropout()).tolist() != jax.random.key_data(Keys(0).params()).tolist()

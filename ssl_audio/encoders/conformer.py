@@ -139,6 +139,7 @@ class ConformerNet(nnx.Module):
     def __init__(self, c: Conformer, mels: int, *, rngs: nnx.Rngs):
         self.width, self.token, self.heads = c.width, c.width, c.heads
         self.patch, self.columns, self.cls = (4, mels), 1, None
+        self.middle = 0.0  # padded on both sides, a token is centred on the first of its frames
         init = nnx.initializers.he_normal()
         self.kernels = nnx.List([nnx.Param(init(rngs.params(), (3, 3, i, c.width))) for i in (1, c.width)])
         self.biases = nnx.List([nnx.Param(jnp.zeros(c.width)) for _ in range(2)])

@@ -198,7 +198,7 @@ class AudioNTTNet(nnx.Module):
             x = conv(x)
             made.append(x)
         b, n, m, c = x.shape
-        made = [averaged(y, n, m).reshape(b, n, m * c) for y in made]
+        made = [averaged(y, n, 2**i, m).reshape(b, n, m * c) for i, y in enumerate(reversed(made))][::-1]
         made.append(nnx.relu(self.fc1(made[-1])))
         made.append(nnx.relu(self.fc2(self.drop(made[-1], deterministic=key is None, rngs=key))))
         return jnp.concatenate([made[i] for i in self.stages], -1)
@@ -229,11 +229,12 @@ class AudioNTTNet(nnx.Module):
         return jnp.sqrt(x) if self.statistics else x
 
 
-def averaged(x: Float[Array, "b f m c"], frames: int, bands: int) -> Float[Array, "b {frames} {bands} c"]:
-    """Means over so many frames and bands that these are left; what doesn't fill the last frame is left
-    out."""
-    b, f, m, c = x.shape
-    every = f // frames
+def averaged(
+    x: Float[Array, "b f m c"], frames: int, every: int, bands: int
+) -> Float[Array, "b {frames} {bands} c"]:
+    """Means over `every` frames, and over so many bands that these are left; what doesn't fill the last frame
+    is left out."""
+    b, _, m, c = x.shape
     return x[:, : frames * every].reshape(b, frames, every, bands, m // bands, c).mean((2, 4))
 
 

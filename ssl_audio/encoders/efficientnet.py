@@ -89,6 +89,7 @@ class MBConv(nnx.Module):
 class EfficientNetNet(nnx.Module):
     def __init__(self, c: EfficientNet, mels: int, *, rngs: nnx.Rngs):
         self.patch, self.columns = (32, mels), 1
+        self.middle = 0.0  # padded on both sides, a token is centred on the first of its frames
         factor = c.channels / 32
         cin = scaled(32, factor)
         self.stem, self.stem_norm = Conv(1, cin, 3, 2, rngs=rngs), norm(cin)

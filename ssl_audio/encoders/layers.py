@@ -244,6 +244,14 @@ def sincos(grid: np.ndarray, width: int) -> np.ndarray:
     return np.concatenate([np.sin(angle), np.cos(angle)], -1).reshape(len(grid), width).astype(np.float32)
 
 
+def pace(net) -> tuple[int, float]:
+    """(frames from one token to the next, frame that the first one is centred on), of any encoder's network.
+
+    It may say so by `every` and `middle`; else its tokens tile time and see no more than their patch.
+    """
+    return getattr(net, "every", net.patch[0]), getattr(net, "middle", (net.patch[0] - 1) / 2)
+
+
 def patches(spec: Float[Array, "b f m"], patch: tuple[int, int]) -> Float[Array, "b n p"]:
     """Cut into patches, time-major: token i covers time i // columns and band i % columns; odd frames at the
     end fall away."""

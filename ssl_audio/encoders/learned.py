@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from ssl_audio.encoders.conv import AudioNTT
-from ssl_audio.encoders.layers import within
+from ssl_audio.encoders.layers import pace, within
 from ssl_audio.signal.learned import LEAF
 
 
@@ -40,6 +40,7 @@ class LearnedNet(nnx.Module):
         self.inner = c.encoder.build(c.front.mels, rngs=rngs)
         self.width, self.token = self.inner.width, self.inner.token
         self.columns = self.inner.columns
+        self.every, self.middle = pace(self.inner)
         frames, bands = self.inner.patch
         self.patch = (frames, max(hop // (c.front.mels // bands), 1))  # as many tokens a column as the inner
 
@@ -72,3 +73,9 @@ class LearnedNet(nnx.Module):
     ) -> Float[Array, "b d"]:
         """Embedding of the inner encoder."""
         return self.inner.embed(self.features(spec, frames), frames, key)
+
+    def read(
+        self, spec: Float[Array, "b f m"], frames: Int[Array, " b"] | None = None
+    ) -> Float[Array, "b d"]:
+        """What is judged, of the inner encoder."""
+        return getattr(self.inner, "read", self.inner.embed)(self.features(spec, frames), frames)

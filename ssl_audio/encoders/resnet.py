@@ -65,6 +65,7 @@ class Residual(nnx.Module):
 class ResNetNet(nnx.Module):
     def __init__(self, c: ResNet, mels: int, *, rngs: nnx.Rngs):
         self.patch, self.columns = (32, mels), 1
+        self.middle = 0.0  # padded on both sides, a token is centred on the first of its frames
         self.stem, self.stem_norm = Conv(1, c.channels, 7, 2, rngs=rngs), BatchNorm(c.channels)
         cin, blocks = c.channels, []
         for stage, count in enumerate(BLOCKS[c.layers]):

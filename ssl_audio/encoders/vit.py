@@ -71,6 +71,7 @@ class ViT:
 class ViTNet(nnx.Module):
     def __init__(self, c: ViT, mels: int, *, rngs: nnx.Rngs):
         self.patch, self.stride, self.token, self.heads = c.patch, c.stride or c.patch, c.width, c.heads
+        self.every = self.stride[0]
         self.columns = (mels - c.patch[1]) // self.stride[1] + 1
         self.remat, self.scan = c.remat, c.scan
         self.width = 2 * c.width if c.cls else c.width * self.columns

@@ -126,6 +126,7 @@ class Wav2Vec2Net(nnx.Module):
             (k - 1) * math.prod(s for _, s in c.convs[:i]) for i, (k, _) in enumerate(c.convs)
         )
         self.patch, self.columns, self.hop = (self.stride // hop, hop), 1, hop
+        self.middle = (self.field - hop) / 2 / hop  # of a frame of samples the middle is (hop - 1) / 2
         sizes = [(k, c.channels if i else 1, c.channels) for i, (k, _) in enumerate(c.convs)]
         init = nnx.initializers.he_normal()
         self.kernels = nnx.List([nnx.Param(init(rngs.params(), size)) for size in sizes])

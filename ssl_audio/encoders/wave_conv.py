@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from ssl_audio.encoders.efficientnet import EfficientNetNet
-from ssl_audio.encoders.layers import masked_mean, within
+from ssl_audio.encoders.layers import masked_mean, pace, within
 from ssl_audio.encoders.recurrent import GRULayer
 
 
@@ -127,6 +127,7 @@ class ContextNet(nnx.Module):
             )
         self.width = self.token = c.width
         self.patch, self.columns = self.local.patch, 1
+        self.every, self.middle = pace(self.local)
         self.walk = GRULayer(self.local.token * self.local.columns, c.width, rngs=rngs)
 
     def steps(self, frames):

@@ -61,8 +61,10 @@ WARD = 10_000
 
 
 def components(z: Float[np.ndarray, "n d"], seed: int, whiten: bool = False) -> Float[np.ndarray, "n _"]:
-    """The first principal components, at most 50."""
-    return PCA(min(COMPONENTS, *z.shape, len(z) - 1), whiten=whiten, random_state=seed).fit_transform(z)
+    """The first principal components, at most 50; whitened without those that are rounding alone."""
+    pca = PCA(min(COMPONENTS, *z.shape, len(z) - 1), whiten=whiten, random_state=seed)
+    found, variance = pca.fit_transform(z), pca.explained_variance_
+    return found[:, variance > 1e-6 * variance[0]] if whiten and variance[0] > 0 else found
 
 
 def clusterings(x: Float[np.ndarray, "n d"], k: int, seeds: int = 5, seed: int = 0) -> Iterator[Clustering]:

@@ -172,5 +172,5 @@ def from_frames(
 
 
 def lasting(events: Sequence[Event], least: float) -> list[Event]:
-    """Those of at least so many seconds."""
-    return [event for event in events if event.offset - event.onset >= least]
+    """Those of at least so many seconds, to a microsecond: as seconds 0.06 - 0.01 is less than 0.05."""
+    return [event for event in events if event.offset - event.onset >= least - 1e-6]

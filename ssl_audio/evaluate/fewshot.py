@@ -78,7 +78,7 @@ def check(
 
 def deal(rng, code, group, ways, shots, queries):
     """Rows [ways shots] and [ways queries] of a task, of groups dealt into two halves."""
-    for _ in range(100):
+    for _ in range(10_000):  # of few groups most halves don't fit
         gives = rng.permutation(group.max() + 1) < (group.max() + 1) // 2
         sides = [np.flatnonzero(side) for side in (gives[group], ~gives[group])]
         held = np.stack([np.bincount(code[rows], minlength=code.max() + 1) for rows in sides])

@@ -153,5 +153,6 @@ def standardise(x: Float[np.ndarray, "n d"], rows: Int64[np.ndarray, " m"]) -> F
 
 
 def unit(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """Rows scaled to length 1; a row of zeros stays."""
+    """Rows scaled to length 1; a row of zeros stays. Of float16, whose squares overflow, float32."""
+    x = x.astype(np.float32) if x.dtype == np.float16 else x
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)

@@ -50,10 +50,13 @@ def uniformity(x: Float[np.ndarray, "n d"]) -> float:
 
     Wang and Isola, 2020, with t = 2; -4 is what many dimensions evenly filled come to.
     """
-    z, total = unit(x.astype(np.float64)), 0.0
-    for rows in np.array_split(z, -(-len(z) // 1024)):  # bounded memory
-        total += np.exp(4 * (rows @ z.T - 1)).sum()
-    return float(np.log((total - len(z)) / (len(z) * (len(z) - 1))))
+    z = unit(x.astype(np.float64))
+    length, total = (z * z).sum(1), 0.0  # 1, but of a row of zeros
+    for rows in np.array_split(np.arange(len(z)), -(-len(z) // 1024)):  # bounded memory
+        near = np.exp(2 * (2 * z[rows] @ z.T - length[rows][:, None] - length[None]))
+        near[np.arange(len(rows)), rows] = 0
+        total += near.sum()
+    return float(np.log(total / (len(z) * (len(z) - 1))))
 
 
 def isotropy(x: Float[np.ndarray, "n d"]) -> float:
@@ -82,11 +85,12 @@ def cka(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "n e"]) -> float:
 def intrinsic_dimension(x: Float[np.ndarray, "n d"]) -> float:
     """Dimension of the surface that the cloud lies on, by the two nearest neighbours of each point (TwoNN).
 
-    Maximum likelihood of the ratios of their distances; clips that have a copy of themselves are left out.
+    Maximum likelihood of the ratios of their distances; of copies one is taken.
     Facco et al., "Estimating the intrinsic dimension of datasets by a minimal neighborhood information",
     2017.
     ValueError: fewer than three different clips.
     """
+    x = np.unique(x, axis=0)
     if len(x) < 3:
         raise ValueError("intrinsic dimension: needs three or more different clips")
     z = x - x.mean(0, dtype=np.float64)

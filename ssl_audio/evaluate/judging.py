@@ -108,6 +108,8 @@ def judge(
     if ours is not None and ours not in systems:
         raise ValueError(f"{task.name}: {ours!r} isn't among the systems {', '.join(systems)}")
     for name, x in systems.items():
+        if name in ("majority", "mean"):
+            raise ValueError(f"{task.name}: {name!r} is what a floor is called; rename the run or the file")
         if len(x) != len(labels):
             raise ValueError(
                 f"{task.name}: {name} has {len(x)} rows for {len(labels)} labels; embed the same store"
@@ -180,8 +182,8 @@ def judge(
                 np.mean(each),
                 stats.weighted(out.correct, weight[tested], groups[tested], seed=seed),
                 f"{title}'s probe, mean over folds, {where}",
-                sd=float(np.std(each)),
                 chosen=out.chosen,
+                **({"sd": float(np.std(each, ddof=1))} if len(each) > 1 else {}),
             )
         judged = x[tested], labels[tested], groups[tested]
         if "few-shot" in more:

@@ -50,7 +50,7 @@ def solve(
     """Weights that minimise mean cross-entropy + |w|^2 / (2 C n); the last column of z is 1, unpenalised.
 
     y: the class of each row; or which classes each row has, then every class is a regression of its own.
-    weight: how much each row counts, 1 on average; None: all alike. Stops when the next Newton step can't
+    weight: how often each row counts; None: once. Stops when the next Newton step can't
     lower the objective by more than about `tolerance` of it.
     """
     several = y.ndim == 2
@@ -112,9 +112,9 @@ def solve(
 def weights(
     y: Int64[np.ndarray, " n"] | Bool[np.ndarray, "n c"], balance: Balance, seed: int = 0
 ) -> Float[np.ndarray, " n"] | None:
-    """How much rows count so that classes count alike, 1 on average; None: every row 1.
+    """How often rows count so that classes count alike; None: every row once.
 
-    y: the class of each row. balance: "weights": rows count in inverse proportion to their class; "over":
+    y: the class of each row. balance: "weights": in inverse proportion to their class, 1 on average; "over":
     as if rows of the smaller classes were drawn again until there are as many as of the largest; "under": as
     if rows of the larger classes had been left out, drawn by the seed.
     """
@@ -127,7 +127,7 @@ def weights(
         for c in range(len(names)):
             rows = rng.permutation(np.flatnonzero(code == c))
             out[rows] = np.bincount(np.arange(wanted) % len(rows), minlength=len(rows))
-    return out / out.mean()
+    return out
 
 
 def _fold(x, y, classes, folds, groups, strengths, balance, split: Split):
@@ -165,7 +165,7 @@ def balanced(score: Float[np.ndarray, "n c"], label: Int64[np.ndarray, " n"]) ->
 
 
 def precise(score: Float[np.ndarray, "n c"], truth: Bool[np.ndarray, "n c"]) -> float:
-    return float(np.nanmean(average_precision(score, truth)))
+    return float(np.nanmean(average_precision(score, truth))) if truth.any() else 0.0
 
 
 def fitted(x, y, classes, folds, groups, test, strengths, balance="none") -> Scored:

@@ -25,7 +25,8 @@ class Task:
     in order, make one fold. where: (column, value), keep only those clips. without: values of the fold column
     that take no part. kind: what is asked for. unlabelled: clips without a label have none of the classes,
     instead of being left out. timing: of events. together: where folds are drawn, exact copies of a sound are
-    of one group. note: what a reader of the number must know.
+    of one group. parts: the fold column has `PARTS`, spelt anyhow. note: what a reader of the number must
+    know.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Task:
     unlabelled: bool = False
     timing: Timing = Timing()
     together: bool = False
+    parts: bool = False
     note: str = ""
 
 
@@ -282,8 +284,9 @@ def own(store: Any, label: str, fold: str = "") -> Task:
     """The task of telling a label of anybody's store. fold: column of the folds, where "test" is tested alone
     if it is a value of it; "": five are drawn.
 
-    Clips without a fold take no part. Where folds are drawn, exact copies of a sound stay together.
-    ValueError: the store has no such column, no clip has it filled in, or all have one label.
+    `PARTS` are other spellings of train, valid and test. Clips without a fold take no part. Where folds are
+    drawn, exact copies of a sound stay together. ValueError: the store has no such column, no clip has it
+    filled in, all have one label, or there are clips to train on and to validate on, but none to test.
     """
     for column in filter(None, (label, fold)):
         if column not in store.columns:
@@ -294,14 +297,37 @@ def own(store: Any, label: str, fold: str = "") -> Task:
         raise ValueError(
             f"{store.path}: all clips have the {label} {str(values[0])!r}, so there is nothing to tell"
         )
-    test = ("test",) if fold and "test" in store.names(fold) else None
+    parts = {PARTS.get(str(name).lower(), "") for name in store.names(fold)} if fold else set()
+    if parts & {"train", "valid"} and "test" not in parts:
+        raise ValueError(
+            f"{store.path}: of the folds {', '.join(map(str, store.names(fold)))} (column {fold!r}) none is "
+            "called test; call so what is to be tested, or leave the folds out"
+        )
+    test = ("test",) if "test" in parts else None
     note = f"folds of the column {fold!r}" if fold else "folds drawn, 5 at most, whole groups, classes alike"
     name = f"{store.path.name}/{label}"
-    if any(task.name == name for task in TASKS):  # or its records would pass for that task's
+    if fold:  # other folds are another task
+        name += f" ({fold})"
+    elif any(task.name == name for task in TASKS):  # or its records would pass for that task's
         name += " (own folds)"
     without = ("",) if fold else ()
     where = str(store.path.absolute())  # never the name of a data set
-    return Task(name, where, label, fold, test=test, without=without, together=not fold, note=note)
+    return Task(
+        name, where, label, fold, test=test, without=without, together=not fold, parts=test is not None,
+        note=note,
+    )  # fmt: skip
+
+
+PARTS = {
+    name: part
+    for part, names in (
+        ("train", ("train", "training")),
+        ("valid", ("valid", "validation", "val", "dev", "development")),
+        ("test", ("test", "testing", "eval", "evaluation")),
+    )
+    for name in names
+}
+"""What people call the parts of a data set, in small letters, and what they are called here."""
 
 
 def drawn(labels: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
@@ -376,6 +402,8 @@ def columns(
     if task.without:
         kept = ~np.isin(folds, task.without)
         rows, folds, groups = rows[kept], folds[kept], groups[kept]
+    if task.parts:
+        folds = np.array([PARTS.get(name.lower(), name) for name in folds])
     if task.values_per_fold > 1:
         names, code = np.unique(folds, return_inverse=True)
         first = code // task.values_per_fold * task.values_per_fold

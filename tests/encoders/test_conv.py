@@ -178,9 +178,10 @@ def test_of_padded_clips_the_valid_frames_alone_are_heard():
     made = AudioNTT(width=16, channels=4, dropout=0.0, stages=5, statistics=True)
     net = nnx.view(made.build(16, rngs=nnx.Rngs(0)), use_running_average=True)
     x = draw(2, 40, 16)
-    padded = jnp.concatenate([x[:, :24], jnp.full((2, 16, 16), 7.0)], 1)
-    found = net.embed(padded, jnp.full(2, 24, jnp.int32))
-    np.testing.assert_allclose(found, net.embed(x[:, :24]), rtol=1e-4, atol=1e-4)
+    for n in (15, 23, 24, 31):  # odd halves too
+        padded = jnp.concatenate([x[:, :n], jnp.full((2, 40 - n, 16), 7.0)], 1)
+        found = net.embed(padded, jnp.full(2, n, jnp.int32))
+        np.testing.assert_allclose(found, net.embed(x[:, :n]), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("stages", [0, 6])

@@ -7,6 +7,8 @@ import pytest
 from flax import nnx
 from toys import CONV, VIT
 
+from ssl_audio.encoders import AudioNTT, ViT
+from ssl_audio.encoders.layers import pace
 from ssl_audio.encoders.learned import Learned
 from ssl_audio.signal.frontends import RawFrames
 from ssl_audio.signal.learned import LEAF, MelPCEN, SincNet
@@ -59,3 +61,15 @@ def test_features_are_normalised_over_each_clip_and_louder_is_the_same_to_sincne
 def test_the_inner_encoder_refuses_bands_that_it_cannot_take():
     with pytest.raises(ValueError, match="multiple of 8"):
         Learned(dataclasses.replace(FRONTS[0], mels=12), CONV).build(HOP, rngs=nnx.Rngs(0))
+
+
+def test_what_the_inner_encoder_says_of_itself_is_said():
+    """Its pace, and how it is judged."""
+    vit = ViT(width=8, depth=1, heads=2, patch=(4, 8), stride=(2, 8))
+    net = Learned(encoder=vit, front=LEAF(rate=16_000, mels=16)).build(80, rngs=nnx.Rngs(0))
+    assert pace(net) == (2, 1.5)
+    conv = AudioNTT(width=8, channels=2, dropout=0.0, statistics=True)
+    net = Learned(encoder=conv, front=LEAF(rate=16_000, mels=16)).build(80, rngs=nnx.Rngs(0))
+    net = nnx.view(net, use_running_average=True)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 24, 80)), jnp.float32)
+    np.testing.assert_allclose(net.read(x) ** 2, net.embed(x), rtol=1e-4, atol=1e-5)

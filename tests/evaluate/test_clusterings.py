@@ -33,6 +33,14 @@ def test_whitened_is_white_and_length_1_is_1():
         np.testing.assert_allclose(np.linalg.norm(found[name], axis=1), 1, rtol=1e-5)
 
 
+def test_dead_dimensions_are_not_whitened_and_half_precision_is_no_trouble():
+    x, _ = clouds(dims=4)
+    wide = np.concatenate([x @ np.random.default_rng(1).standard_normal((4, 60)), np.zeros((240, 60))], 1)
+    assert spaces(wide)["whitened"].shape == (240, 4)
+    loud = (200 * x).astype(np.float16)  # its squares overflow
+    np.testing.assert_allclose(np.linalg.norm(spaces(loud)["length 1"], axis=1), 1, rtol=1e-3)
+
+
 def test_agreement_by_hand():
     y = np.array(list("aaabbb"))
     found = np.array([0, 0, 1, 1, 1, -1])

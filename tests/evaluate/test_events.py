@@ -88,6 +88,10 @@ def test_events_of_frames():
     np.testing.assert_allclose([a[:2], late[:2], b[:2]], [[0.2, 0.4], [0.7, 0.7], [0.9, 0.9]])
     (long,) = from_frames(score, times, LABELS, least=0.15)
     assert long.label == "a" and long.onset == pytest.approx(0.2)
+    for first in range(33):  # 6 frames of 10 ms: 50 ms from the first to the last
+        on = np.zeros((40, 1))
+        on[first : first + 6] = 1
+        assert len(from_frames(on, np.arange(40) * 0.01, ["a"], least=0.05)) == 1
     smooth = from_frames(score[:9], times[:9], LABELS, smooth=0.3)
     assert [e.label for e in smooth] == ["a"]
 

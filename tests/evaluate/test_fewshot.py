@@ -67,6 +67,15 @@ def test_refusals():
         fewshot.episodes(x * np.nan, y, g)
 
 
+def test_of_few_recordings_the_halves_that_fit_are_found():
+    """5 classes of two recordings, 20 and 20 or 20 and 10 clips: 8 of 252 halves fit."""
+    sizes = [(20, 20)] * 3 + [(20, 10)] * 2
+    y = np.concatenate([np.full(sum(s), str(c)) for c, s in enumerate(sizes)])
+    g = np.concatenate([np.full(n, f"{c} {i}") for c, s in enumerate(sizes) for i, n in enumerate(s)])
+    x = np.random.default_rng(0).standard_normal((len(y), 4))
+    assert len(fewshot.episodes(x, y, g, count=50).accuracy) == 50
+
+
 def test_what_cannot_be_drawn_is_told_before_anything_is_fitted():
     x, y, g = clips(classes=3, groups=2, of_each=3)
     with pytest.raises(ValueError, match="take fewer ways, shots or queries"):

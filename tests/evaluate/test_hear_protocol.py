@@ -124,8 +124,14 @@ def test_training_ends_after_so_many_scores_that_are_not_better(monkeypatch):
 
 def test_folds_validate_in_turn():
     _, _, folds, groups = toy()
-    for part in parts(folds, groups, None):
+    for part, same in zip(parts(folds, groups, None), parts(folds.astype(int), groups, None), strict=True):
+        assert all(
+            (a == b) if isinstance(a, str) else (a == b).all() for a, b in zip(part, same, strict=True)
+        )
         assert set(folds[part.valid]) == {str((int(part.name) + 1) % 5)}
+        order = hear.kept_order(folds, part.train)  # as the program's joined folds
+        assert (folds[order] == np.sort(folds[part.train])).all() and set(order) == set(part.train)
+        assert (order != np.sort(order)).any()
         assert sorted([*part.train, *part.valid, *part.test]) == list(range(300))
     named = np.array(["train", "train", "valid", "test", "train"])[np.arange(300) % 5]
     (part,) = parts(named, groups, ("test",))

@@ -182,16 +182,25 @@ def test_weighted_classes_are_sklearns():
     np.testing.assert_allclose(softmax(rotated @ w, axis=1), outside.predict_proba(z), atol=2e-3)
 
 
+def test_rows_left_out_are_as_if_they_never_were():
+    x, y = uneven()
+    z = np.concatenate([linear.standardise(x, np.arange(len(x))), np.ones((len(x), 1), np.float32)], 1)
+    for how in ("under", "over"):
+        often = linear.weights(y, how).astype(int)
+        rows = np.repeat(np.arange(len(y)), often)
+        whole = linear.solve(z, y, 5, 0.01, tolerance=1e-9, weight=linear.weights(y, how))
+        np.testing.assert_allclose(whole, linear.solve(z[rows], y[rows], 5, 0.01, tolerance=1e-9), atol=2e-3)
+
+
 def test_classes_count_alike_whatever_the_way():
     _, y = uneven()
     count = np.bincount(y)
     assert linear.weights(y, "none") is None
-    for how in ("weights", "over", "under"):
-        weight = linear.weights(y, how)
-        assert weight.mean() == pytest.approx(1)
-        np.testing.assert_allclose(np.bincount(y, weights=weight), len(y) / 5, rtol=1e-12)
-    copies = linear.weights(y, "over") / linear.weights(y, "over").min()
-    np.testing.assert_allclose(copies, np.round(copies))  # whole rows, once at least
+    for how, each in (("weights", len(y) / 5), ("over", count.max()), ("under", count.min())):
+        np.testing.assert_allclose(np.bincount(y, weights=linear.weights(y, how)), each, rtol=1e-12)
+    copies = linear.weights(y, "over")
+    np.testing.assert_array_equal(copies, np.round(copies))  # whole rows, once at least
+    assert copies.min() == 1
     under = linear.weights(y, "under")
     assert (under > 0).sum() == 5 * count.min() and len(set(under)) == 2
     assert (linear.weights(y, "under", seed=1) != under).any()
@@ -207,3 +216,7 @@ def test_balance_helps_the_rare_class():
         out = linear.probe(x, y, folds, groups, balance=how)
         recall[how] = np.mean([out.correct[y == c].mean() for c in range(2)])
     assert min(recall[how] for how in ("weights", "over", "under")) > 0.75 > 0.65 > recall["none"], recall
+
+
+def test_clips_without_any_label_are_of_no_precision():
+    assert linear.precise(np.zeros((3, 2)), np.zeros((3, 2), bool)) == 0

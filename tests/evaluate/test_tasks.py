@@ -203,3 +203,23 @@ def test_intervals_of_published_probes_hold_their_values():
     records, _ = judge(Task("t", "d", "y"), y, folds, groups, {"x": x}, more=("beans",))
     (own,) = [r for r in records if r["metric"] == "BEANS compat accuracy"]
     assert own["value"] == pytest.approx(1) and own["ci95"] == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("spelt", ["Train Val Test", "training validation testing", "train dev EVAL"])
+def test_parts_are_known_however_they_are_spelt(spelt):
+    store = Columns(kind=list("ab" * 30), part=spelt.split() * 20, group=np.arange(60).astype(str))
+    store.path, store.columns = Path("mine"), tuple(store.given)
+    store.names = lambda column: sorted(set(store.given[column]))
+    task = own(store, "kind", "part")
+    assert task.test == ("test",) and task.name == "mine/kind (part)"
+    assert columns(task, store)[1].tolist() == ["train", "valid", "test"] * 20
+    store.given["part"] = np.array(spelt.split()[:2] * 30)
+    with pytest.raises(ValueError, match=r"of the folds .* none is called test"):
+        own(store, "kind", "part")
+
+
+def test_a_system_cannot_be_called_as_a_floor():
+    y, folds = np.array(list("abab")), np.array(list("1122"))
+    for name, task in (("majority", find("esc50")), ("mean", find("gm/height"))):
+        with pytest.raises(ValueError, match="what a floor is called; rename"):
+            judge(task, y, folds, np.arange(4).astype(str), {name: np.zeros((4, 2))})

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, Int64, Shaped
 
 from ssl_audio.evaluate.folds import finite
 from ssl_audio.evaluate.protocols.parts import each, parts
@@ -246,6 +246,12 @@ class Search:
         return {name: float(value) for name, value in points.items()}
 
 
+def kept_order(folds: Shaped[np.ndarray, " n"], rows: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+    """Rows for all epochs of `compat`: fold after fold, shuffled within it, as the program joins them."""
+    rng = np.random.default_rng(0)
+    return np.concatenate([rng.permutation(rows[folds[rows] == fold]) for fold in np.unique(folds[rows])])
+
+
 def predict(
     x: Float[np.ndarray, "n d"],
     y: Float[np.ndarray, "n c"],
@@ -267,7 +273,7 @@ def predict(
     search = Search(form, points)
 
     def one(number, part):
-        order = np.random.default_rng(0).permutation(part.train)  # once, for all epochs of compat
+        order = kept_order(folds, part.train)
         data = [jnp.asarray(a[rows], jnp.float32) for rows in (order, part.valid) for a in (x, y)]
 
         def fitted(p):

@@ -66,7 +66,7 @@ def predict(
 
     def one(number, part):
         clips = todo[number]
-        order = np.random.default_rng(0).permutation(clips.train)  # of clips; once, for all epochs of compat
+        order = hear.kept_order(folds, clips.train)  # of clips
         rows = frames.rows(order)
         x, truth = jnp.asarray(frames.x[rows], jnp.float32), jnp.asarray(y[rows])
         wanted = [events[i] for i in clips.valid]

@@ -25,9 +25,9 @@ def parts(
     test: tuple[str, ...] | None,
 ) -> list[Part]:
     """Outer folds, where the next fold validates, one called valid, or a fifth of the groups."""
-    names, out = list(np.unique(folds)), []
+    names, out = [str(name) for name in np.unique(folds)], []
     for split in splits(folds, groups, test):
-        inside = folds[split.train]
+        inside = folds[split.train].astype(str)
         if test is None and len(names) > 2:
             held = inside == names[(names.index(split.name) + 1) % len(names)]
         elif "valid" in inside:
