@@ -1,8 +1,8 @@
 """What makes pretraining work at a laptop's scale? One factor at a time, on environmental sound (ESC-50).
 
 SimCLR with the views of experiments/esc50_simclr.py, three stages read out and a batch of 128, each time with
-one thing changed; the same minutes each. (In results/ the first five lines are so, five by the steps that
-the base made; 64 channels were not run: see results/LOG.md.)
+one thing changed; the same minutes each. (In results/ the first five lines are so, six by the steps that the
+base made or, of half the batch and of 64 channels, could have made: see results/LOG.md.)
 
     ssl-audio bench experiments/ablations_esc50.py --task esc50 --minutes 5 --out results/ablations_esc50.json
 """
