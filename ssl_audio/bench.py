@@ -78,20 +78,33 @@ def run(
         experiments = [e for e in experiments if e.name not in odd]
     if not experiments:
         raise ValueError("no experiment is left to run")
+    if minutes <= 0 or (steps or 1) < 1:
+        raise ValueError(f"{minutes:g} minutes, {steps} steps: give more than none")
     judged = report.read(out) if out.exists() else []
     twins: dict = {}
+    asked = {e.name: identity(e) for e in experiments}
 
     def left(name: str, seed: int) -> list[tuple[Task, Store]]:
         done = {
-            (r["task"], r.get("data"))
+            (r["task"], r.get("data")): r
             for r in judged
             if (r["system"], r["seed"]) == (name, seed)
             and heard.hash[:16] in r.get("pretrained on", heard.hash)  # older records don't say
             and r.get("steps", steps) == (steps or r.get("steps"))
         }
+        if any(r.get("experiment", asked.get(name)) != asked.get(name) for r in done.values()):
+            raise ValueError(
+                f"{out}: {name}, seed {seed}, was judged with other settings than it has now; give another "
+                "--out and --runs, or another name"
+            )
+        if name in asked:
+            told.update((name, seed, r["steps"], r.get("minutes", 0)) for r in done.values())
         return [(task, store) for task, store in tasks if (task.name, store.hash) not in done]
 
+    told: set = set()
     todo = [(seed, e) for seed in seeds for e in experiments if left(e.name, seed)]
+    for name, seed, made, took in sorted(told):
+        print(f"{name}, seed {seed}: judged before, after {made} steps ({took:g} minutes); left as it is")
     for task, store in left("log-mel", 0):
         report.append(out, floor(experiments[0], store, task))
     for number, (seed, chosen) in enumerate(todo):
@@ -118,9 +131,15 @@ def run(
             print(f"{chosen.name}, seed {seed}, is left out: {error}", flush=True)
             continue
         for task, store in left(chosen.name, seed):
-            report.append(out, records(folder, store, task, twins))
+            found = records(folder, store, task, twins)
+            report.append(out, [r | {"experiment": asked[chosen.name]} for r in found])
             page(out, runs, [task for task, _ in tasks], title)
     page(out, runs, [task for task, _ in tasks], title)
+
+
+def identity(experiment: Experiment) -> str:
+    """What tells an experiment from another of its name, whatever it hears and for how long."""
+    return config.digest((experiment.method, experiment.encoder, experiment.views, experiment.frontend))
 
 
 def records(folder: Path, store: Store, task: Task, twins: dict) -> list[dict]:

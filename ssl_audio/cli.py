@@ -85,7 +85,7 @@ class Own:
     def opened(self, tasks: Collection[str]):
         """Its task and the store; None: none is given. ValueError: no task is given either."""
         from ssl_audio.audio.store import Store
-        from ssl_audio.evaluate.tasks import own
+        from ssl_audio.evaluate.tasks import alone, columns, own
 
         if self.store is None:
             if self != OWN:
@@ -97,7 +97,14 @@ class Own:
                 )
             return None
         store = Store(self.store)
-        return own(store, self.label, self.fold), store
+        task = own(store, self.label, self.fold)
+        labels, _, groups, _ = columns(task, store)
+        if few := alone(labels, groups):
+            print(
+                f"{task.name}: {', '.join(few[:5])}{' ...' if len(few) > 5 else ''}: in one group only, in "
+                "training or tested and never both; their clips count as wrong"
+            )
+        return task, store
 
 
 OWN = Own()
@@ -487,7 +494,7 @@ def bench(args: list[str]) -> None:
         seeds: tuple[int, ...] = (0,),
         only: tuple[str, ...] = (),
         pretrain_on: Path | None = None,
-        runs: Path = Path("runs/bench"),
+        runs: Path | None = None,
         out: Path | None = None,
     ) -> None:
         """Train every experiment of a file for the same minutes and judge all by one protocol.
@@ -504,7 +511,8 @@ def bench(args: list[str]) -> None:
             only: names of experiments to run; default all.
             pretrain_on: folder of a store to pretrain on; default the first task's clips, without their
                 labels.
-            runs: folder for the runs.
+            runs: folder for the runs. Default runs/bench, with a store of your own alone a folder of its name
+                in there.
             out: the records, .json; the table (.md) and the curves (.png) are written beside it. Default
                 results/<the file's name>.json, with a store of your own <its name>-<the file's name>.json.
         """
@@ -527,6 +535,7 @@ def bench(args: list[str]) -> None:
         stores = [(one, pretrain.prepared(one, rate, known)) for one in found] + ([mine] if mine else [])
         heard = Store(pretrain_on) if pretrain_on else None
         out = out or named(experiments.stem, mine)
+        runs = runs or Path("runs/bench") / (mine[1].path.name if mine and not task else "")
         bench.run(
             chosen, stores, minutes=minutes, seeds=seeds, runs=runs, out=out, title=title, steps=steps,
             heard=heard, source=experiments,

@@ -208,6 +208,11 @@ def _computed(f, store, about, part, title, batch, put, steps, dtype, exact) -> 
             if out is None:
                 shape = (int(starts[-1]), *made.shape[1 if steps is None else 2 :])
                 out = _new(part, "rows", dtype, shape)
+            if made.shape[1 if steps is None else 2 :] != out.shape[1:]:
+                raise ValueError(
+                    f"embeddings: {made.shape[1:]} numbers of one clip, {out.shape[1:]} of another; give as "
+                    "many of each, such as their mean over time"
+                )
             for r, w in zip(real, rows, strict=True):
                 out[starts[w] : starts[w + 1]] = made[r] if steps is None else made[r, : counts[w]]
             progress.update(job, completed=min(done * batch, len(windows.lengths)))
@@ -255,7 +260,9 @@ class _Rows:
 
     def __init__(self, file: Path):
         there = self.there = np.load(file, mmap_mode="r")
-        self.dtype, self.offset, self.row = there.dtype, there.offset, there[:1].nbytes
+        self.dtype, self.shape, self.offset, self.row = (
+            there.dtype, there.shape, there.offset, there[:1].nbytes,
+        )  # fmt: skip
         self.file = open(file, "r+b", buffering=0)
 
     def __setitem__(self, at: slice, rows: np.ndarray) -> None:

@@ -23,7 +23,7 @@ def run(folder: Path | None, store: Store, by: str, what: What, dtype: str, out:
         raise ValueError("give a run's folder, or --by module:function in its place")
     if folder is None and out is None:
         raise ValueError("--by needs --out, the file to write")
-    path = out or folder / f"{store.path.name}.npz"
+    path = out or folder / f"{store.path.name}{'' if what == 'clip' else f'-{what}'}.npz"
     if path.suffix not in ("", ".npz", ".parquet"):
         raise ValueError(f"{path}: embeddings are written as .npz or .parquet; give such a name")
     if path.suffix == ".parquet" and what != "clip":
@@ -67,6 +67,8 @@ def outside(by: str, store: Store, dtype: str, folder: Path) -> Embeddings:
         x = np.asarray(function(wave.astype(np.float32) / 2**15, store.rate))
         if x.ndim != 2 or len(x) != len(wave):
             raise ValueError(f"{by} made {x.shape} of {len(wave)} clips; wanted is [{len(wave)} d]")
+        if not np.isfinite(x).all():
+            raise ValueError(f"{by} made a number that isn't finite; of which sound may be told by trying it")
         return x
 
     file = getattr(sys.modules[module], "__file__", None)

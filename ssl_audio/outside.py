@@ -6,6 +6,7 @@ Nothing is decoded and no network of ours is asked.
 import csv
 import hashlib
 import os
+import zipfile
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -57,6 +58,8 @@ def read(path: Path, labels: Collection[str] = ()) -> tuple[list[str], Float[np.
     told, which mustn't be among those. ValueError: the file isn't like that, has a name twice, or a value
     isn't finite.
     """
+    if path.suffix not in (".npz", ".parquet", ".csv"):
+        raise ValueError(f"{path}: embeddings are read from an .npz, a .parquet or a .csv")
     try:
         if path.suffix == ".npz":
             names, x = _npz(path)
@@ -83,8 +86,16 @@ def read(path: Path, labels: Collection[str] = ()) -> tuple[list[str], Float[np.
 
 
 def _npz(path: Path):
-    with np.load(path) as kept:
-        return [str(name) for name in kept["name"]], kept["x"]
+    try:
+        kept = np.load(path)
+        if missing := {"x", "name"}.difference(getattr(kept, "files", ())):
+            raise KeyError(min(missing))
+        with kept:
+            return [str(name) for name in kept["name"]], kept["x"]
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(f"{path}: damaged, or no .npz with plain arrays x and name") from None
 
 
 def _parquet(path: Path):

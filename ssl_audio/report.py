@@ -296,15 +296,16 @@ def same_groups(a: np.ndarray, b: np.ndarray) -> bool:
 def refresh(root: Path | str) -> None:
     """Write results/README.md and the README's block between `<!-- results -->` and `<!-- /results -->` anew.
 
-    Twice is the same as once. ValueError: the README has no such block; nothing is written then.
+    Twice is the same as once. Where there is no README, or it has no such line, results/README.md alone.
+    ValueError: half a block, or two; nothing is written then.
     """
     root = Path(root)
     readme, results = root / "README.md", root / "results"
     if not results.is_dir():
         raise FileNotFoundError(f"{results}: no such folder; run this at the root of the repository")
-    text = readme.read_text(encoding="utf-8")
+    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
     block = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
-    if len(block.findall(text)) != 1:
+    if len(block.findall(text)) != 1 and "<!-- results -->" in text:
         raise ValueError(f"{readme}: needs one block from a line <!-- results --> to <!-- /results -->")
     # a function, since a backslash in a table would be taken for a reference to a group
     new = block.sub(lambda found: f"{found[1]}\n{headline(results)}\n\n{found[2]}", text)
@@ -348,9 +349,16 @@ def unique(values: Iterable[Any]) -> list[Any]:
 
 
 def seeds(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:
-    """(task, system, metric, protocol, data) -> its newest record of each seed, by seed."""
+    """(task, system, metric, protocol, data) -> its newest record of each seed, by seed.
+
+    Of a system that was trained anew only what the newest checkpoint was judged by.
+    """
     found: dict[tuple[str, ...], dict[Any, Mapping[str, Any]]] = defaultdict(dict)
+    place = lambda r: tuple(str(r.get(name, "")) for name in ("task", "system", "data", "seed"))
+    newest = {place(record): record.get("model") for record in records}
     for record in records:
+        if record.get("model") != newest[place(record)]:
+            continue
         key = tuple(str(record.get(name, "")) for name in ("task", "system", "metric", "protocol", "data"))
         found[key][record["seed"]] = record
     return {key: [group[seed] for seed in sorted(group, key=str)] for key, group in found.items()}

@@ -7,6 +7,7 @@ from toys import experiment, folded
 
 from ssl_audio import bench, report
 from ssl_audio.config import load_many, load_run
+from ssl_audio.methods import SimCLR
 from ssl_audio.train import Diverged
 
 
@@ -18,8 +19,8 @@ def judged(tmp_path_factory):
         dataclasses.replace(experiment(m), name=m.lower(), watch_label="label") for m in ("SimCLR", "MAE")
     ]
     out, runs = folder / "methods.json", folder / "runs"
-    go = lambda seeds: bench.run(
-        made, [(task, store)], minutes=0.02, seeds=seeds, runs=runs, out=out, title="Two"
+    go = lambda seeds, made=made, minutes=0.02: bench.run(
+        made, [(task, store)], minutes=minutes, seeds=seeds, runs=runs, out=out, title="Two"
     )
     go((0,))
     return folder, go, out
@@ -58,12 +59,13 @@ def test_a_page_names_the_runs_whose_curves_it_lacks(judged, tmp_path):
     assert "No curves" not in (folder / "methods.md").read_text()
 
 
-def test_what_is_judged_is_left_alone_and_a_new_seed_is_added(judged):
+def test_what_is_judged_is_left_alone_and_a_new_seed_is_added(judged, capsys):
     folder, go, out = judged
     before = out.read_text()
     files = {f: f.stat().st_mtime_ns for f in (folder / "runs").rglob("metrics.jsonl")}
     go((0,))
     assert out.read_text() == before
+    assert "simclr, seed 0: judged before, after" in capsys.readouterr().out
     go((0, 1))
     assert {f: f.stat().st_mtime_ns for f in files} == files
     assert {r["seed"] for r in report.read(out) if r["system"] == "mae"} == {0, 1}
@@ -82,6 +84,15 @@ def test_a_run_of_another_experiment_of_that_name_is_refused(judged, tmp_path):
             [dataclasses.replace(other, optim=optim)], [(task, store)], minutes=0.02, seeds=(0,),
             runs=folder / "runs", out=tmp_path / "other.json",
         )  # fmt: skip
+
+
+def test_other_settings_under_the_old_name_are_told(judged):
+    _, go, _ = judged
+    changed = dataclasses.replace(experiment("SimCLR"), name="simclr", method=SimCLR(temperature=0.9))
+    with pytest.raises(ValueError, match="simclr, seed 0, was judged with other settings"):
+        go((0,), [changed])
+    with pytest.raises(ValueError, match="give more than none"):
+        go((0,), minutes=0.0)
 
 
 def test_one_that_diverges_is_left_out_and_the_others_go_on(tmp_path, monkeypatch, capsys):

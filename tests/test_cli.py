@@ -169,6 +169,8 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
     with np.load("run/sounds.npz") as kept:
         assert len(kept["x"]) == 36 and np.isfinite(kept["x"]).all()
         assert kept["label_label"].tolist() == [str(n).split("/")[0] for n in kept["name"]]
+    cli.main(["embed", "run", "--store", "sounds", "--what", "frames"])  # beside the clips', not over them
+    assert len(np.load("run/sounds-frames.npz")["x"]) > 36 and len(np.load("run/sounds.npz")["x"]) == 36
     cli.main(["embed", "run", "--store", "sounds", "--out", "elsewhere/any"])
     assert Path("elsewhere/any").is_file()
     cli.main(
@@ -179,6 +181,8 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
         assert len(kept["x"]) == len(kept["times"]) == kept["starts"][-1] and kept["x"].dtype == np.float16
     Path("mine.py").write_text(
         "import numpy as np\n\ndef f(wave, rate):\n    return np.stack([wave.std(1), wave.max(1)], 1)\n"
+        "\ndef frames(wave, rate):\n    f.seen = getattr(f, 'seen', 0) + 1\n    return wave[:, : f.seen]\n"
+        "\ndef nothing(wave, rate):\n    return np.full((len(wave), 3), np.nan)\n"
     )
     cli.main(["embed", "--by", "mine:f", "--store", "sounds", "--out", "mine.parquet"])
     names, x = outside.read(Path("mine.parquet"))
@@ -190,6 +194,8 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
         (("run", "--by", "mine:f"), "give a run's folder"),
         (("--by", "mine:f"), "needs --out"),
         (("--by", "mine:g", "--out", "g.npz"), "has no attribute"),
+        (("--by", "mine:frames", "--out", "g.npz"), "give as many of each"),
+        (("--by", "mine:nothing", "--out", "g.npz"), "isn't finite"),
         (("--by", "mine:f", "--what", "layers", "--out", "g.npz"), "one vector a clip"),
         (("run", "--what", "layers"), "no layers"),
         (("run", "--what", "frames", "--out", "g.parquet"), "a row a clip"),
@@ -229,7 +235,7 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
     cli.main(["bench", "several.py", "--store", "sounds", "--steps", "4"])
     page = Path("results/sounds-several.md").read_text()
     assert "# several on sounds" in page and "Task sounds/label" in page
-    assert json.loads(Path("runs/bench/own-0/experiment.json").read_text())["watch_label"] == "label"
+    assert json.loads(Path("runs/bench/sounds/own-0/experiment.json").read_text())["watch_label"] == "label"
 
     cli.main(["clusters", "run", "--store", "sounds", "--label", "label", "--out", "c.html"])
     assert "6 clusters" in capsys.readouterr().out

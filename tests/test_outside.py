@@ -85,7 +85,7 @@ def test_refusals(tmp_path):
     np.savez(tmp_path / "other.npz", y=x)
     with pytest.raises(ValueError, match="no 'name"):
         outside.read(tmp_path / "other.npz")
-    with pytest.raises(ValueError, match=r"no '\.txt'"):
+    with pytest.raises(ValueError, match=r"are read from an \.npz"):
         outside.read(tmp_path / "other.txt")
     write(tmp_path / "rows.csv", names[:2], np.zeros((2, 2))).write_text("name,a,7,\nx,1,2,0\ny,3,4,1\n")
     with pytest.raises(ValueError, match="'' is a row's number; leave that column out"):
@@ -94,6 +94,11 @@ def test_refusals(tmp_path):
     assert outside.read(tmp_path / "rows.csv")[1].shape == (2, 2)
     with pytest.raises(ValueError, match="'digit' is the label; leave that column out"):
         outside.read(tmp_path / "rows.csv", {"digit"})
+    (tmp_path / "text.npz").write_text("no zip")
+    np.savez(tmp_path / "objects.npz", x=x, name=np.array([*names[:-1], None], dtype=object))
+    for bad in ("text.npz", "objects.npz"):
+        with pytest.raises(ValueError, match=f"{bad}: damaged, or no .npz with plain arrays x and name"):
+            outside.read(tmp_path / bad)
     (tmp_path / "words.csv").write_text("name,word\nx,one\ny,two\n")
     with pytest.raises(ValueError, match=r"2 names for embeddings \(2, 0\)"):
         outside.read(tmp_path / "words.csv")

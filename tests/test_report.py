@@ -245,10 +245,23 @@ def test_refresh_says_what_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match="results"):
         report.refresh(tmp_path)
     (tmp_path / "results").mkdir()
-    (tmp_path / "README.md").write_text("no block")
+    (tmp_path / "README.md").write_text("half a block: <!-- results -->")
     with pytest.raises(ValueError, match="<!-- results -->"):
         report.refresh(tmp_path)
     assert not (tmp_path / "results" / "README.md").exists()
+    for readme in ("no block", None):  # somebody's own results, in a folder of their own
+        (tmp_path / "README.md").write_text(readme) if readme else (tmp_path / "README.md").unlink()
+        report.refresh(tmp_path)
+        assert (tmp_path / "results" / "README.md").exists()
+        (tmp_path / "results" / "README.md").unlink()
+
+
+def test_a_row_is_of_one_checkpoint():
+    """What an older one alone was judged by doesn't stand beside the newer one's numbers."""
+    old = [record(0.8, model="a"), record(0.3, metric="X-ARES accuracy", model="a")]
+    found = report.seeds([*old, record(0.7, model="b")])
+    assert [(key[2], group[0]["value"]) for key, group in found.items()] == [("accuracy", 0.7)]
+    assert len(report.seeds([*old, record(0.7, model="b", seed=1)])) == 2  # another seed's is another's
 
 
 def test_differences_in_plain_words():

@@ -52,7 +52,8 @@ class Report:
     first clip with exactly these samples); they are clips of the store too, and share its sound · clipped:
     samples at full scale in the files · clamped: samples beyond what int16 holds · limited: clips that
     cleaning left below the wanted level, since their peak is at full scale · decoded, copied: distinct cuts
-    of files that were decoded now, or known from before.
+    of files that were decoded now, or known from before · removed: clips that were in the store and aren't
+    any more.
     """
 
     path: Path
@@ -70,6 +71,7 @@ class Report:
     decoded: int
     copied: int
     changed: bool
+    removed: int = 0
 
     def __str__(self) -> str:
         lines = [
@@ -77,6 +79,8 @@ class Report:
             f"decoded {self.decoded:,}, known from before {self.copied:,}"
             + ("" if self.changed else "; unchanged"),
         ]
+        if self.removed:
+            lines.append(f"removed: {self.removed:,} clips that were in it before; another --out keeps both")
         for what, pairs, joint in (
             ("refused", self.refused, ": "),
             ("exact duplicates (kept)", self.duplicates, " = "),
@@ -226,6 +230,7 @@ def _build(
             raise ValueError(f"none of {len(clips)} clips could be decoded ({first})")
         manifest, duplicates = _write(rows, refused, old, out, settings, title, progress)
 
+    before = set() if old is None else {old.name(i) for i in range(len(old))}
     changed = old is None or old.manifest != manifest
     if changed:
         _switch(out, parts, manifest)
@@ -251,6 +256,7 @@ def _build(
         decoded=decoded,
         copied=len({(sha, clip.start, clip.duration) for clip, _, _, sha, _ in rows}) - decoded,
         changed=changed,
+        removed=len(before - {row[1] for row in rows}),
     )
 
 

@@ -91,5 +91,5 @@ def deal(rng, code, group, ways, shots, queries):
             ]
     raise ValueError(
         f"few-shot: fewer than {ways} classes have {shots} clips in one half of the groups and {queries} in "
-        "the other; take fewer ways, shots or queries"
+        "the other; take fewer ways, shots or queries, or leave few-shot out"
     )

@@ -89,7 +89,10 @@ def solve(
             u = z @ direction
             pu = weight * p * u
             curved = z.T @ (pu - p * (pu if several else pu.sum(1, keepdims=True))) / n + penalty * direction
-            length = rho / float((direction * curved).sum())
+            bent = float((direction * curved).sum())
+            if not bent > 0:  # all rows are of one class, and their loss is down to rounding
+                break
+            length = rho / bent
             step += length * direction
             logits_step += length * u
             residual -= length * curved

@@ -331,13 +331,21 @@ PARTS = {
 
 
 def drawn(labels: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
-    """Folds "0" to "4", whole groups, classes spread alike; the same each time. ValueError: one group."""
+    """Folds "0" to "4", whole groups, classes spread alike; the same each time.
+
+    ValueError: fewer than two classes are in two groups, so that what is tested never was in training.
+    """
     from sklearn.model_selection import StratifiedGroupKFold  # slow to import
 
     often = np.unique(labels, return_counts=True)[1].max()
     count = min(5, len(np.unique(groups)), int(often))
     if count < 2:
         raise ValueError("folds can't be drawn: there must be two groups, and two clips of some class")
+    if len(names := alone(labels, groups)) > len(np.unique(labels)) - 2:
+        raise ValueError(
+            f"folds can't be drawn: {names[0]!r} is in one group only, and so are all classes but one or "
+            "none; tell another label, or give finer groups"
+        )
     out = np.empty(len(labels), "<U1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a class with fewer clips than folds
@@ -346,6 +354,13 @@ def drawn(labels: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"]) ->
         ):
             out[rows] = str(i)
     return out
+
+
+def alone(labels: Shaped[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"]) -> list[str]:
+    """Classes in one group only: tested, they weren't in training, so that all their clips count as wrong."""
+    pairs = np.unique(np.stack([labels.astype(str), groups.astype(str)]), axis=1)
+    names, count = np.unique(pairs[0], return_counts=True)
+    return [str(name) for name in names[count == 1]]
 
 
 def joined(groups: Shaped[np.ndarray, " n"], sounds: Int64[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:

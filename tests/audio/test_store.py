@@ -334,6 +334,7 @@ def test_a_rebuild_decodes_only_new_content(sounds, tmp_path):
     (sounds / "class1" / "1.wav").unlink()
     report = build1(scan(sounds), tmp_path / "store")
     assert (report.decoded, report.copied, report.clips) == (2, 4, 6)
+    assert report.removed == 2 and "removed: 2 clips that were in it before" in str(report)
     fresh = build1(scan(sounds), tmp_path / "fresh")
     assert report.hash == fresh.hash != old.hash
     assert {p.name for p in (tmp_path / "store").iterdir()} == {

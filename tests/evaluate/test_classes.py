@@ -75,3 +75,11 @@ def whole(drawn):
 
 def test_uneven():
     assert classes.uneven(np.array(list("aaaabb"))) and not classes.uneven(np.array(list("aaabb")))
+
+
+def test_a_draw_without_the_rare_class_is_none():
+    """A guess that is always the same of four classes is right in a quarter of them, in every draw."""
+    code = np.array([0] * 40 + [1] * 20 + [2] * 20 + [3])
+    out = Outcome.of(np.array(list("abcd")), code, np.zeros(81, int), {})
+    found = classes.ByClass.of(out, np.array(list("abcd"))[code], np.arange(81).astype(str)).ci95()
+    assert found["balanced accuracy"] == (0.25, 0.25)

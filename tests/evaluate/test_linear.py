@@ -220,3 +220,10 @@ def test_balance_helps_the_rare_class():
 
 def test_clips_without_any_label_are_of_no_precision():
     assert linear.precise(np.zeros((3, 2)), np.zeros((3, 2), bool)) == 0
+
+
+def test_of_one_class_nothing_is_learnt():
+    x = np.random.default_rng(0).standard_normal((51, 4)).astype(np.float32)
+    y, folds = np.array(["a"] * 50 + ["b"]), np.array(["0", "1"])[(np.arange(51) > 24).astype(int)]
+    out = linear.probe(x, y, folds, np.arange(51).astype(str))
+    assert (out.predictions[:25] != "").all() and out.correct[25:50].all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssl_audio.evaluate import TASKS, Task, columns, find, judge
-from ssl_audio.evaluate.tasks import clips_of, own
+from ssl_audio.evaluate.tasks import alone, clips_of, drawn, own
 
 
 class Columns:
@@ -223,3 +223,13 @@ def test_a_system_cannot_be_called_as_a_floor():
     for name, task in (("majority", find("esc50")), ("mean", find("gm/height"))):
         with pytest.raises(ValueError, match="what a floor is called; rename"):
             judge(task, y, folds, np.arange(4).astype(str), {name: np.zeros((4, 2))})
+
+
+def test_classes_of_one_group_are_known():
+    labels, groups = np.array(list("aabbc")), np.array(list("12345"))
+    assert alone(labels, groups) == ["c"]
+    assert set(drawn(labels, groups)) == {"0", "1"}
+    with pytest.raises(ValueError, match="'b' is in one group only, and so are all classes but one"):
+        drawn(np.array(list("aaaab")), groups)
+    with pytest.raises(ValueError, match="tell another label, or give finer groups"):
+        drawn(groups[[0, 0, 1, 1, 2]], groups[[0, 0, 1, 1, 2]])  # who is speaking, each a group
