@@ -92,14 +92,15 @@ def indexed(records: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, A
     """The results of `model-index`: a task's metrics together, of this system alone."""
     plain = [r for r in records if BALANCED not in r.get("protocol", "")]
     newest = {(r["task"], r["metric"]): r for r in plain if r["system"] == name}
-    found, known = defaultdict(list), {task.name: task for task in TASKS}
+    found, known = defaultdict(list), {task.name: (task.dataset, task.label) for task in TASKS}
     for r in newest.values():
-        if r["task"] in known:  # few labels of a task aren't a task by themselves
+        if ", " not in r["task"]:  # few labels of a task aren't a task by themselves
             found[r["task"]].append(r)
+            known.setdefault(r["task"], r["task"].split("/", 1))  # a store of one's own, its column
     return [
         {
             "task": {"type": "audio-classification", "name": task},
-            "dataset": {key: known[task].dataset for key in ("type", "name")} | {"config": known[task].label},
+            "dataset": {key: known[task][0] for key in ("type", "name")} | {"config": known[task][-1]},
             "metrics": [
                 {
                     "type": r["metric"].replace(" ", "_"),

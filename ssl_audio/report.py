@@ -168,7 +168,9 @@ def headline(results_dir: Path | str) -> str:
             values[task, name, metric, data][protocol] = group
         best: dict[tuple, tuple] = {}
         place = lambda key: (key[0], key[1].split(" - ", 1)[0], key[2].removesuffix(" difference"), key[4])
-        newest = {place(key): key[3] for key in chosen if difference(key[2])}
+        found = [key for key in chosen if difference(key[2])]
+        found.sort(key=lambda key: not balance(key[3]))  # plain probes last, which win
+        newest = {place(key): key[3] for key in found}
         for key, group in chosen.items():
             spot = place(key) if difference(key[2]) else None
             if spot and key[3] == newest[spot]:
@@ -425,7 +427,7 @@ def systems_table(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
     cells = defaultdict(list)
     for key, group in chosen.items():
         if not difference(key[2]):
-            cells[key[1], key[2]].append(over_seeds(group))
+            cells[key[1], key[2]].append(over_seeds(group) + balance(key[3]))
     lines = [
         "| system | " + " | ".join(METRICS.get(m, m) for m in metrics) + " |",
         "|---" * (len(metrics) + 1) + "|",
@@ -433,6 +435,12 @@ def systems_table(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
     for system in unique(system for system, _ in cells):
         lines.append(f"| {system} | " + " | ".join("<br>".join(cells[system, m]) for m in metrics) + " |")
     return "\n".join(lines) if cells else ""
+
+
+def balance(protocol: str) -> str:
+    """' (balanced: under)' of a probe whose classes were balanced so, to tell it from others; else ''."""
+    found = re.search(rf"{BALANCED} \((\w+)\)", protocol)
+    return f" (balanced: {found[1]})" if found else ""
 
 
 def differences_table(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
@@ -446,9 +454,8 @@ def differences_table(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
             sure = sum(map(shown, group))
             best = " (best floor)" if any(record.get("best_floor") for record in group) else ""
             mean = over_seeds(group, sign=True) if len(group) > 1 else f"{group[0]['value']:+.3f}"
-            lines.append(
-                f"| {key[1]}{best} | {mean} | {each} | {sure} of {len(group)} | {pooled_interval(group)} |"
-            )
+            name = key[1] + balance(key[3]) + best
+            lines.append(f"| {name} | {mean} | {each} | {sure} of {len(group)} | {pooled_interval(group)} |")
     return "\n".join(lines) if len(lines) > 2 else ""
 
 
@@ -464,6 +471,7 @@ def protocols_list(chosen: Mapping[tuple, Sequence[Mapping]]) -> str:
 def plain(record: Mapping[str, Any]) -> str:
     """A difference in words: 'a is better than b by 0.10 [0.04, 0.16]', or that none is shown."""
     ours, other = (NAMES.get(name, name) for name in record["system"].split(" - ", 1))
+    ours += balance(record.get("protocol", ""))
     value, (low, high) = record["value"], record["ci95"]
     if not low <= 0 <= high:
         word = "better" if shown(record) else "worse"

@@ -22,6 +22,7 @@ RECORDS = [
     record("accuracy difference", 0.0234, system="mine - random"),
     record(task="fsdd/digit", value=0.75),
     record(task="fsdd/digit, 10 labels a class", value=0.9),
+    record(task="my sounds/kind", value=0.5),
 ]
 
 
@@ -35,6 +36,7 @@ def test_the_hub_reads_the_results():
         ("esc50", "esc50", "accuracy"): 0.1235,
         ("esc50", "esc50", "knn_accuracy"): 0.25,
         ("fsdd", "fsdd/digit", "accuracy"): 0.75,
+        ("my sounds", "my sounds/kind", "accuracy"): 0.5,
     }
 
 

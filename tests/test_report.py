@@ -256,6 +256,17 @@ def test_refresh_says_what_is_missing(tmp_path):
         (tmp_path / "results" / "README.md").unlink()
 
 
+def test_probes_with_balanced_classes_say_so_and_are_no_headline(tmp_path):
+    under = {"protocol": "linear: standardised, classes balanced in training (under), C"}
+    both = [record(0.7), record(0.6, system="logmel"), paired(0.1)]
+    both += [record(0.4, **under), record(0.3, system="logmel", **under), paired(0.11, **under)]
+    report.append(tmp_path / "e.json", both)
+    table = report.summary(tmp_path)
+    assert "0.400 [0.300, 0.500] (balanced: under)" in table and "ours - logmel (balanced: under)" in table
+    assert "ours 0.700" in report.headline(tmp_path) and "0.400" not in report.headline(tmp_path)
+    assert report.plain(both[-1]).startswith("ours (balanced: under) is better than")
+
+
 def test_a_row_is_of_one_checkpoint():
     """What an older one alone was judged by doesn't stand beside the newer one's numbers."""
     old = [record(0.8, model="a"), record(0.3, metric="X-ARES accuracy", model="a")]
