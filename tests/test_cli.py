@@ -181,7 +181,6 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
         assert len(kept["x"]) == len(kept["times"]) == kept["starts"][-1] and kept["x"].dtype == np.float16
     Path("mine.py").write_text(
         "import numpy as np\n\ndef f(wave, rate):\n    return np.stack([wave.std(1), wave.max(1)], 1)\n"
-        "\ndef frames(wave, rate):\n    f.seen = getattr(f, 'seen', 0) + 1\n    return wave[:, : f.seen]\n"
         "\ndef nothing(wave, rate):\n    return np.full((len(wave), 3), np.nan)\n"
     )
     cli.main(["embed", "--by", "mine:f", "--store", "sounds", "--out", "mine.parquet"])
@@ -194,7 +193,6 @@ def test_from_a_folder_to_records(tones, capsys, monkeypatch):
         (("run", "--by", "mine:f"), "give a run's folder"),
         (("--by", "mine:f"), "needs --out"),
         (("--by", "mine:g", "--out", "g.npz"), "has no attribute"),
-        (("--by", "mine:frames", "--out", "g.npz"), "give as many of each"),
         (("--by", "mine:nothing", "--out", "g.npz"), "isn't finite"),
         (("--by", "mine:f", "--what", "layers", "--out", "g.npz"), "one vector a clip"),
         (("run", "--what", "layers"), "no layers"),

@@ -189,6 +189,12 @@ def test_float16_says_when_it_is_too_small(mixed):
         compute(lambda w, v: 1e6 * level(w, v), mixed, {}, dtype="float16")
 
 
+def test_longer_clips_must_have_as_many_numbers(mixed, tmp_path):
+    for folder in (None, tmp_path / "made"):
+        with pytest.raises(ValueError, match="give as many of each"):
+            compute(lambda w, v: w[:, ::500].astype(np.float32), mixed, {}, folder, exact=True)
+
+
 def test_windows_are_counted_clip_by_clip(mixed):
     first, lengths, begins = Windows.of(mixed, 4000)
     for i, n in enumerate(LENGTHS):
