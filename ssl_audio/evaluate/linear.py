@@ -50,8 +50,8 @@ def solve(
     """Weights that minimise mean cross-entropy + |w|^2 / (2 C n); the last column of z is 1, unpenalised.
 
     y: the class of each row; or which classes each row has, then every class is a regression of its own.
-    weight: how often each row counts; None: once. Stops when the next Newton step can't
-    lower the objective by more than about `tolerance` of it.
+    weight: how often each row counts; None: once. Stops when the next Newton step can't lower the objective
+    by more than about `tolerance` of it.
     """
     several = y.ndim == 2
     n, d = z.shape
