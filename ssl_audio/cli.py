@@ -147,8 +147,8 @@ def store(args: list[str]) -> None:
         clean: tuple[str, ...] = (),
         workers: int | None = None,
     ) -> None:
-        """Decode sound files once into a store of int16 shards; run again, it decodes
-        only what is new, and leaves out what is gone.
+        """Decode sound files once into a store of int16 shards; run again, it decodes only what is new, and what
+        is gone from the source leaves the store.
 
         Args:
             source: a folder (labels from sub-folders), a CSV (columns path, start, duration in seconds,
