@@ -147,8 +147,9 @@ def store(args: list[str]) -> None:
         clean: tuple[str, ...] = (),
         workers: int | None = None,
     ) -> None:
-        """Decode sound files once into a store of int16 shards; run again, it decodes only what is new, and what
-        is gone from the source leaves the store.
+        """Decode sound files once into a store of int16 shards; run again, it decodes only what is new.
+
+        What is gone from the source leaves the store; of another source, give another --out.
 
         Args:
             source: a folder (labels from sub-folders), a CSV (columns path, start, duration in seconds,
