@@ -231,7 +231,12 @@ def leaderboards(results_dir: Path | str) -> str:
         if path.stem.startswith("ablations"):
             continue
         apart: dict[str, list] = defaultdict(list)
-        for record in read(path):
+        place = lambda r: tuple(str(r.get(name)) for name in ("task", "system", "data", "seed"))
+        records = read(path)
+        says = {place(record) for record in records if "pretrained on" in record}
+        for record in records:
+            if place(record) in says and "pretrained on" not in record:
+                continue  # older, and judged again since
             # balanced classes are another question
             if record.get("metric") == "accuracy" and BALANCED not in record.get("protocol", ""):
                 apart[heard(record)].append(record)

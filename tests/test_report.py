@@ -267,6 +267,16 @@ def test_probes_with_balanced_classes_say_so_and_are_no_headline(tmp_path):
     assert report.plain(both[-1]).startswith("ours (balanced: under) is better than")
 
 
+def test_what_was_judged_again_leaves_the_leaderboard(tmp_path):
+    """Older records don't say what was heard; they aren't another system for that."""
+    of = lambda value, **more: record(value, by_group=[[value * 10, 10]] * 9, task="esc50", **more)
+    old = [of(0.45, model="a"), of(0.3, system="theirs")]
+    new = of(0.6, model="b") | {"pretrained on": "x 1"}
+    report.append(tmp_path / "e.json", [*old, new])
+    table = report.leaderboards(tmp_path)
+    assert "0.600" in table and "0.450" not in table and "0.300" in table
+
+
 def test_a_row_is_of_one_checkpoint():
     """What an older one alone was judged by doesn't stand beside the newer one's numbers."""
     old = [record(0.8, model="a"), record(0.3, metric="X-ARES accuracy", model="a")]
