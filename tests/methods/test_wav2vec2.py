@@ -212,4 +212,5 @@ def test_codes_stay_in_use_on_real_speech(recordings, tmp_path):
     last = {k: np.mean([line[k] for line in logs[-30:]]) for k in logs[0]}
     print({k: round(float(v), 3) for k, v in last.items()})
     assert min(last["perplexity_0"], last["perplexity_1"]) > 64 / 3
-    assert last["target_std"] > 0.2 and last["accuracy"] > 2 / 51
+    # chance is 1 of 51, by some 10,000 masked tokens known to 0.0014: four of these above it
+    assert last["target_std"] > 0.2 and last["accuracy"] > 1 / 51 + 0.0056
