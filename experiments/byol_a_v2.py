@@ -10,8 +10,7 @@ UrbanSound8K 79.7, Speech Commands V2 93.1, VoxCeleb1 57.6, VoxForge 93.3, CREMA
 
 Not reproduced here: AudioSet is not to be had. Steps are set for one epoch of 2 million clips; give
 `--optim.steps` for yours. Differences: mixing draws from the batch instead of a memory of past clips, and the
-convolutions have no bias (the normalisation
-behind them cancels it).
+convolutions have no bias (the normalisation behind them cancels it).
 
     ssl-audio store FOLDER --out stores/mine
     ssl-audio train experiments/byol_a_v2.py --data.store stores/mine

@@ -205,13 +205,13 @@ def _computed(f, store, about, part, title, batch, put, steps, dtype, exact) -> 
             made = np.asarray(made)
             if dtype == "float16" and not (np.abs(made[real]) <= np.finfo(np.float16).max).all():
                 raise ValueError("embeddings: a value is too large for float16 or isn't finite; take float32")
+            row = made.shape[1 if steps is None else 2 :]
             if out is None:
-                shape = (int(starts[-1]), *made.shape[1 if steps is None else 2 :])
-                out = _new(part, "rows", dtype, shape)
-            if made.shape[1 if steps is None else 2 :] != out.shape[1:]:
+                out = _new(part, "rows", dtype, (int(starts[-1]), *row))
+            if row != out.shape[1:]:
                 raise ValueError(
-                    f"embeddings: {made.shape[1:]} numbers of one clip, {out.shape[1:]} of another; give as "
-                    "many of each, such as their mean over time"
+                    f"embeddings: {row} numbers of one clip, {out.shape[1:]} of another; give as many of each "
+                    "one, such as their mean over time"
                 )
             for r, w in zip(real, rows, strict=True):
                 out[starts[w] : starts[w + 1]] = made[r] if steps is None else made[r, : counts[w]]

@@ -140,8 +140,8 @@ def probe(x, labels, split, some) -> np.ndarray:
 
 def page(out: Path, task: Task, protocol: str) -> None:
     """The table, mean over draws and their range, and the figure of the newest record of each draw."""
-    records = [r for r in report.read(out) if r["task"].startswith(f"{task.name}, ") and "labels" in r]
-    records = [r for r in records if r["protocol"] == protocol]
+    records = [r for r in report.read(out) if "labels" in r and r["protocol"] == protocol]
+    records = [r for r in records if r["task"].startswith(f"{task.name}, ")]
     records = [r for r in records if r["data"] == records[-1]["data"]]
     newest = {r["system"]: r["model"] for r in records}  # another checkpoint's numbers don't mix with it
     records = [r for r in records if r["model"] == newest[r["system"]]]

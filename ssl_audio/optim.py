@@ -125,8 +125,8 @@ def renewed(opt: Any, old: Any, new: Any) -> Any:
     def fresh(tree):
         return jax.tree.map(lambda m, x: jnp.where(m, jnp.zeros_like(x), x), moved, tree)
 
-    adam = lambda x: isinstance(x, Adam)
-    return jax.tree.map(lambda x: Adam(*map(fresh, x)) if adam(x) else x, opt, is_leaf=adam)
+    ours = lambda x: isinstance(x, Adam)
+    return jax.tree.map(lambda x: Adam(*map(fresh, x)) if ours(x) else x, opt, is_leaf=ours)
 
 
 def lenient(f):

@@ -92,9 +92,9 @@ def _npz(path: Path):
             raise KeyError(min(missing))
         with kept:
             return [str(name) for name in kept["name"]], kept["x"]
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+    except FileNotFoundError:
+        raise
+    except (ValueError, OSError, zipfile.BadZipFile):
         raise ValueError(f"{path}: damaged, or no .npz with plain arrays x and name") from None
 
 

@@ -231,11 +231,10 @@ def leaderboards(results_dir: Path | str) -> str:
         if path.stem.startswith("ablations"):
             continue
         apart: dict[str, list] = defaultdict(list)
-        place = lambda r: tuple(str(r.get(name)) for name in ("task", "system", "data", "seed"))
         records = read(path)
-        says = {place(record) for record in records if "pretrained on" in record}
+        says = {subject(record) for record in records if "pretrained on" in record}
         for record in records:
-            if place(record) in says and "pretrained on" not in record:
+            if subject(record) in says and "pretrained on" not in record:
                 continue  # older, and judged again since
             # balanced classes are another question
             if record.get("metric") == "accuracy" and BALANCED not in record.get("protocol", ""):
@@ -355,16 +354,20 @@ def unique(values: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
+def subject(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a record is about, whichever checkpoint and measure: task, system, data and seed."""
+    return tuple(str(record.get(name, "")) for name in ("task", "system", "data", "seed"))
+
+
 def seeds(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:
     """(task, system, metric, protocol, data) -> its newest record of each seed, by seed.
 
     Of a system that was trained anew only what the newest checkpoint was judged by.
     """
     found: dict[tuple[str, ...], dict[Any, Mapping[str, Any]]] = defaultdict(dict)
-    place = lambda r: tuple(str(r.get(name, "")) for name in ("task", "system", "data", "seed"))
-    newest = {place(record): record.get("model") for record in records}
+    newest = {subject(record): record.get("model") for record in records}
     for record in records:
-        if record.get("model") != newest[place(record)]:
+        if record.get("model") != newest[subject(record)]:
             continue
         key = tuple(str(record.get(name, "")) for name in ("task", "system", "metric", "protocol", "data"))
         found[key][record["seed"]] = record

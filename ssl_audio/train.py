@@ -180,8 +180,8 @@ def make_step(experiment: Experiment, graph, sharding: State | None = None):
                 grads, logs, rest = gradient(state, rest, *xs)
                 return (rest, jax.tree.map(jnp.add, sums, grads)), logs
 
-            start = state.rest, jax.tree.map(jnp.zeros_like, state.params)
-            (rest, sums), each = jax.lax.scan(one, start, (cut, jax.random.split(key, parts)))
+            none = jax.tree.map(jnp.zeros_like, state.params)
+            (rest, sums), each = jax.lax.scan(one, (state.rest, none), (cut, jax.random.split(key, parts)))
             grads = jax.tree.map(lambda x: x / parts, sums)
             logs = jax.tree.map(lambda x: x.mean(0), each)
         updates, opt = tx.update(grads, state.opt, state.params)
