@@ -210,8 +210,8 @@ def _computed(f, store, about, part, title, batch, put, steps, dtype, exact) -> 
                 out = _new(part, "rows", dtype, (int(starts[-1]), *row))
             if row != out.shape[1:]:
                 raise ValueError(
-                    f"embeddings: {row} numbers of one clip, {out.shape[1:]} of another; give as many of each "
-                    "one, such as their mean over time"
+                    f"embeddings: {row} numbers of one clip, {out.shape[1:]} of another; give as many of "
+                    "each, such as their mean over time"
                 )
             for r, w in zip(real, rows, strict=True):
                 out[starts[w] : starts[w + 1]] = made[r] if steps is None else made[r, : counts[w]]
